@@ -1,0 +1,1 @@
+"""Where a model is timed. This floor never hears of recipes and never loads TensorFlow."""
