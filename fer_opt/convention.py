@@ -126,5 +126,3 @@ def match_labels(dataset: Sequence[str], model: Sequence[str]) -> tuple[int, ...
             "state the model's labels in the order of its outputs."
         )
     return tuple(where[canonical_label(name)] for name in dataset)
-
-

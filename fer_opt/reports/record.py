@@ -15,6 +15,7 @@ from fer_opt.convention import InputConvention
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
+from fer_opt.flatbuffer import TensorFacts
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -115,16 +116,6 @@ class RepresentativeSet:
     low: float
     high: float
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class TensorFacts:
-    """A variant's input or output: type, shape and, where quantized, scale and zero point."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    scale: float | None = None
-    zero_point: int | None = None
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -313,6 +304,7 @@ class RunRecord:
         variants: in the order of the experiment.
         accuracies: of the variants, as far as measured.
         measurements: in the order they were made.
+        notes: what the reader should know about the run as a whole, a sentence each.
         complete: whether everything the experiment asks for is in it.
     """
 
@@ -335,6 +327,7 @@ class RunRecord:
     variants: tuple[Variant, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
     complete: bool = False
 
 

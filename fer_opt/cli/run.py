@@ -1,0 +1,135 @@
+"""``fer-opt run``, ``demo`` and ``report``: a whole experiment, and its report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fer_opt.cli.console import Terminal, print_json, say
+
+__all__ = ["register"]
+
+RUN_EXAMPLES = """
+Examples:
+
+fer-opt run experiment.toml
+
+fer-opt run experiment.toml --out runs/second-try
+
+An experiment file:
+
+\\[model]
+
+path = "model.h5"
+
+\\[data]
+
+path = "faces/"
+
+\\[input]
+
+range = \\[-1, 1]
+"""
+
+DEMO_EXPERIMENT = """\
+name = "xcao on built-in synthetic faces"
+recipes = ["float32", "float16", "dynamic", "int8", "int16x8"]
+
+[model]
+architecture = "xcao"
+
+[input]
+size = 48
+range = [0, 1]
+
+[data]
+kind = "synthetic"
+split = "test"
+samples = 1000
+
+[training]
+samples = 4000
+epochs = 8
+"""
+
+Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, whatever the folder holds.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record's path and key figures.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command("run", epilog=RUN_EXAMPLES)(run)
+    app.command("report", epilog="Example: fer-opt report runs/demo/record.json")(report)
+    app.command("demo", epilog="Example: fer-opt demo --out runs/demo")(demo)
+
+
+def run(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file.", show_default=False)],
+    out: Out = None,
+    fresh: Fresh = False,
+    json: AsJson = False,
+) -> None:
+    """Do everything an experiment file asks for: variants, accuracy, latency, report.
+
+    Stop it at any time; the same command goes on where it stopped.
+    """
+    from fer_opt.experiment.specification import read_experiment
+
+    wanted = read_experiment(experiment)
+    folder = out or Path("runs") / experiment.stem
+    _carry_out(wanted, experiment.parent, folder, fresh, json)
+
+
+def demo(out: Out = None, fresh: Fresh = False, json: AsJson = False) -> None:
+    """Train a small model on built-in synthetic faces and report on five variants of it."""
+    from fer_opt.experiment.specification import read_experiment
+    from fer_opt.files import make_folder, write_atomically
+
+    folder = make_folder(out or Path("runs/demo"))
+    path = folder / "experiment.toml"
+    write_atomically(path, DEMO_EXPERIMENT)
+    _carry_out(read_experiment(path), folder, folder, fresh, json)
+
+
+def report(
+    record: Annotated[
+        Path, typer.Argument(help="record.json, or the run folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; by default the record's.")
+    ] = None,
+) -> None:
+    """Write the report of a record again: HTML, Markdown and CSV."""
+    from fer_opt.files import make_folder
+    from fer_opt.reports.record import read_record
+
+    path = record / "record.json" if record.is_dir() else record
+    loaded = read_record(path)
+    _write(loaded, make_folder(out) if out else path.parent)
+
+
+def _carry_out(wanted: Any, base: Path, folder: Path, fresh: bool, json: bool) -> None:
+    from fer_opt.experiment.run import RECORD_NAME, run_experiment
+
+    command = shlex.join(["fer-opt", *sys.argv[1:]])
+    record = run_experiment(wanted, base, folder, command=command, fresh=fresh, progress=Terminal())
+    if json:
+        print_json({"record": str(folder / RECORD_NAME), "complete": record.complete})
+    else:
+        _summarise(record)
+    _write(record, folder)
+
+
+def _summarise(record: Any) -> None: ...
+
+
+def _write(record: Any, folder: Path) -> None:
+    from fer_opt.reports.write import write_reports
+
+    paths = write_reports(record, folder)
+    say(f"The report is {next(path for path in paths if path.suffix == '.html')}")

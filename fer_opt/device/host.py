@@ -1,0 +1,223 @@
+"""The computer fer-opt runs on as a device: a fresh worker process for each measurement."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO
+
+from fer_opt.device import host_worker
+from fer_opt.device.conditions import read_conditions
+from fer_opt.device.cpus import choose_cpus
+from fer_opt.device.host_facts import host_facts
+from fer_opt.device.host_worker import WorkerAnswer, WorkerJob, WorkerResult
+from fer_opt.device.measurement import DeviceFacts, Measurement
+from fer_opt.device.protocol import TimingJob, TimingSettings
+from fer_opt.errors import MeasurementError
+from fer_opt.files import sha256_of
+
+__all__ = ["HostDevice"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostDevice:
+    """Times models on the computer fer-opt runs on; see :class:`fer_opt.device.protocol.Device`.
+
+    Attributes:
+        settings: how each process times its model.
+    """
+
+    settings: TimingSettings = field(default_factory=TimingSettings)
+
+    def facts(self) -> DeviceFacts:
+        """Facts of this computer; what it does not tell is named with the reason."""
+        return host_facts()
+
+    def measure(
+        self, job: TimingJob, *, order_index: int, round_index: int, session: str
+    ) -> Measurement:
+        """Time ``job`` in a fresh process that ends before this returns or raises.
+
+        Args:
+            job: the model.
+            order_index: place in the plan, counted from 0.
+            round_index: round of the plan; round r starts at input r·runs, so that rounds see
+                different inputs and the models of one round the same.
+            session: identifies the uninterrupted run of fer-opt.
+
+        Raises:
+            MeasurementError: the file is missing or has changed, LiteRT cannot load or run it,
+                the inputs do not fit, or the process crashed, ran out of memory or of time.
+        """
+        _check_file(job)
+        cpus = choose_cpus(self.settings.threads, self.settings.cpus)
+        request = _request(job, self.settings, cpus, round_index)
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        before = read_conditions(cpus)
+        result, log = _run_worker(job, request, self.settings.timeout_s)
+        return Measurement(
+            model=job.model,
+            model_sha256=job.sha256,
+            order_index=order_index,
+            round_index=round_index,
+            session=session,
+            started_at=started_at,
+            initialisation_ms=result["initialisation_ms"],
+            warm_up_ms=tuple(result["warm_up_ms"]),
+            inference_ms=tuple(result["inference_ms"]),
+            steady=result["steady"],
+            threads=self.settings.threads,
+            cpus=tuple(result["cpus"]),
+            delegate=_delegate(result, log),
+            peak_memory_bytes=result["peak_memory_bytes"],
+            before=before,
+            after=read_conditions(cpus),
+        )
+
+
+def _check_file(job: TimingJob) -> None:
+    """Refuse a file other than the job's."""
+    # Reading all of it also puts it into the page cache: initialisation never times the disk.
+    try:
+        found = sha256_of(job.path)
+    except OSError as exc:
+        raise MeasurementError(
+            f"{job.path} cannot be read ({exc.strerror or exc}); give an existing .tflite file."
+        ) from exc
+    if found != job.sha256:
+        raise MeasurementError(
+            f"{job.path} is not the file that was to be timed (SHA-256 {found[:12]} instead of "
+            f"{job.sha256[:12]}); it changed meanwhile, convert it again."
+        )
+
+
+def _request(
+    job: TimingJob, settings: TimingSettings, cpus: tuple[int, ...], round_index: int
+) -> WorkerJob:
+    return {
+        "path": os.fspath(job.path),
+        "inputs": None if job.inputs is None else os.fspath(job.inputs),
+        "first_input": round_index * settings.runs,
+        "runs": settings.runs,
+        "threads": settings.threads,
+        "cpus": list(cpus),
+        "warm_up_window": settings.warm_up_window,
+        "warm_up_tolerance": settings.warm_up_tolerance,
+        "warm_up_max_runs": settings.warm_up_max_runs,
+        "warm_up_max_ms": settings.warm_up_max_ms,
+        "random_low": settings.random_low,
+        "random_high": settings.random_high,
+        "random_seed": settings.random_seed,
+    }
+
+
+def _run_worker(job: TimingJob, request: WorkerJob, timeout_s: float) -> tuple[WorkerResult, str]:
+    """The worker's result and what it printed to stderr; it is gone when this returns."""
+    # Files, not pipes: the worker never waits for a reader, and this process sleeps meanwhile.
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+        timed_out = threading.Event()
+        try:
+            worker = subprocess.Popen(
+                # -P: nothing in the working directory stands in for a module.
+                [sys.executable, "-P", host_worker.__file__],
+                stdin=subprocess.PIPE,
+                stdout=answer,
+                stderr=log,
+                # NumPy's own thread pool would only take memory.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+            )
+        except OSError as exc:
+            raise MeasurementError(
+                f"{job.model} was not timed: no process could be started "
+                f"({exc.strerror or exc}); close other programs and try again."
+            ) from exc
+
+        def stop() -> None:
+            timed_out.set()
+            worker.kill()
+
+        timer = threading.Timer(timeout_s, stop)
+        timer.daemon = True
+        try:
+            timer.start()
+            _send(worker, request)
+            status = worker.wait()
+        finally:
+            timer.cancel()
+            # Whatever happened, Ctrl-C included, no worker outlives this call.
+            worker.kill()
+            worker.wait()
+            _hang_up(worker)
+        messages = _text(log)
+        if timed_out.is_set():
+            raise MeasurementError(
+                f"{job.path} was not timed: its process had not ended after {timeout_s:g} s and "
+                "was stopped; ask for fewer runs or leave this model out."
+            )
+        return _result(job, status, _text(answer), messages), messages
+
+
+def _send(worker: subprocess.Popen[bytes], request: WorkerJob) -> None:
+    assert worker.stdin is not None
+    with contextlib.suppress(OSError):  # it died before it listened; its exit status says how
+        worker.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+        worker.stdin.flush()  # left open: when it closes, the worker ends
+
+
+def _hang_up(worker: subprocess.Popen[bytes]) -> None:
+    assert worker.stdin is not None
+    with contextlib.suppress(OSError):  # a dead worker never read it
+        worker.stdin.close()
+
+
+def _text(handle: IO[bytes]) -> str:
+    handle.seek(0)
+    return handle.read().decode("utf-8", "replace")
+
+
+def _result(job: TimingJob, status: int, answer: str, log: str) -> WorkerResult:
+    if not answer.endswith("\n"):
+        raise MeasurementError(f"{job.path} was not timed: {_how_it_ended(status, log)}")
+    said: WorkerAnswer = json.loads(answer)
+    result = said["result"]
+    if result is None:
+        raise MeasurementError(f"{job.path} was not timed: {said['cause']}; {said['way_out']}.")
+    return result
+
+
+def _how_it_ended(status: int, log: str) -> str:
+    if status < 0 and -status == getattr(signal, "SIGKILL", None):
+        return (
+            "its process was killed from outside, most likely because memory ran out; close "
+            "other programs or time a smaller model."
+        )
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
+    heard = f", its last words: {last[:300].rstrip('.')}" if last else ""
+    if status < 0:
+        return (
+            f"its process crashed ({signal.strsignal(-status) or -status}{heard}); "
+            "the file may be damaged, convert the model again."
+        )
+    return (
+        f"its process ended with status {status}{heard}; convert the model again, or report this "
+        "if it still happens."
+    )
+
+
+def _delegate(result: WorkerResult, log: str) -> str:
+    operators, delegated = result["operators"], result["delegated"]
+    if operators is None or delegated is None:
+        return "unknown"
+    if not delegated:
+        return "none"
+    # LiteRT names the delegate it applies by default only in its log.
+    name = "XNNPACK" if "XNNPACK" in log else "default delegate"
+    return name if delegated == operators else f"{name} ({delegated} of {operators} operators)"

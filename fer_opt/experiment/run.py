@@ -1,0 +1,182 @@
+"""The story of a run: model, variants, accuracy, latency, record, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fer_opt.experiment.trained import given_model, train_model
+
+import fer_opt
+from fer_opt.convention import InputConvention
+from fer_opt.errors import ExperimentError, RecordError
+from fer_opt.experiment.evaluation import measure_accuracy
+from fer_opt.experiment.settle import settle_convention, suspect_range
+from fer_opt.experiment.sources import Sources, open_sources
+from fer_opt.experiment.specification import Experiment, experiment_toml
+from fer_opt.experiment.timing import measure_latency
+from fer_opt.experiment.variants import make_variants
+from fer_opt.files import make_folder
+from fer_opt.keras_io import TrainedModel
+from fer_opt.progress import SILENT, Progress
+from fer_opt.reports.record import (
+    SCHEMA_VERSION,
+    RunRecord,
+    TrainingEpoch,
+    read_record,
+    write_record,
+)
+
+__all__ = ["RECORD_NAME", "run_experiment"]
+
+RECORD_NAME = "record.json"
+PACKAGES = ("ai-edge-litert", "keras", "numpy", "opencv-python-headless", "tensorflow", "tf-keras")
+
+
+def run_experiment(
+    experiment: Experiment,
+    base: Path,
+    out: Path,
+    *,
+    command: str,
+    fresh: bool = False,
+    progress: Progress = SILENT,
+) -> RunRecord:
+    """Carry out an experiment, or what is left of it, and return its record.
+
+    Everything is kept in ``out`` as it is made; after a kill the same call goes on where the last
+    one stopped.
+
+    Args:
+        experiment: what to do.
+        base: the folder its paths are relative to.
+        out: the run folder.
+        command: what the user typed, for the record.
+        fresh: start over, whatever ``out`` holds.
+        progress: is told how it goes.
+
+    Raises:
+        FerOptError: anything that stops it, as one sentence.
+    """
+    # Everything the user can have got wrong is looked at before the run folder is made.
+    sources = open_sources(experiment, base, progress)
+    given = given_model(experiment.model, base)
+    fingerprint = _fingerprint(experiment, sources, given)
+    with _locked(make_folder(out)):
+        previous = _previous(out, fingerprint, fresh)
+        if given is None:
+            model, history = train_model(experiment, sources, out, progress)
+        else:
+            model, history = given, ()
+        if previous is None:
+            convention = settle_convention(model, experiment.input, sources.evaluation, progress)
+        else:
+            convention = previous.convention
+            progress.say(f"Going on with the run in {out}.")
+        record = previous or _begin(
+            experiment, sources, fingerprint, model, history, convention, command
+        )
+
+        def save(updated: RunRecord) -> None:
+            write_record(updated, out / RECORD_NAME)
+
+        save(record)
+        record = make_variants(record, experiment, model, sources, out, save, progress)
+        record = measure_accuracy(record, sources.evaluation, out, save, progress)
+        record = measure_latency(record, experiment, sources.evaluation, out, save, progress)
+        record = dataclasses.replace(record, complete=True)
+        save(record)
+    return record
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep two runs out of one folder."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise ExperimentError(
+            f"{out} is in use by another fer-opt; wait for it or choose another --out."
+        ) from exc
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fingerprint(experiment: Experiment, sources: Sources, given: TrainedModel | None) -> str:
+    """A hash of everything the results depend on: the experiment and the content it names."""
+    facts = {
+        "experiment": dataclasses.asdict(experiment),
+        "model": given and given.sha256,
+        "evaluation": sources.evaluation.facts().fingerprint,
+        "calibration": sources.calibration.facts().fingerprint,
+        "training": sources.training and sources.training.facts().fingerprint,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _previous(out: Path, fingerprint: str, fresh: bool) -> RunRecord | None:
+    """The record to go on with, if the folder has one of this very experiment."""
+    path = out / RECORD_NAME
+    if fresh:
+        path.unlink(missing_ok=True)
+        for folder in ("models", "predictions", "trained"):
+            shutil.rmtree(out / folder, ignore_errors=True)
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path)
+    except RecordError as exc:
+        raise ExperimentError(f"{exc} Or pass --fresh to start over.") from exc
+    if record.experiment_fingerprint != fingerprint:
+        raise ExperimentError(
+            f"{out} holds the run {record.name!r} of another experiment (its file, model or data "
+            "differ); choose another --out, or pass --fresh to start over."
+        )
+    return record
+
+
+def _begin(
+    experiment: Experiment,
+    sources: Sources,
+    fingerprint: str,
+    model: TrainedModel,
+    history: tuple[TrainingEpoch, ...],
+    convention: InputConvention,
+    command: str,
+) -> RunRecord:
+    """A record with everything known before the first variant."""
+    doubt = None
+    if "range" not in convention.guessed and experiment.model.architecture is None:
+        doubt = suspect_range(model, convention, sources.evaluation)
+    notes = [f"The {what} was guessed, not stated." for what in convention.guessed]
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        fer_opt_version=fer_opt.__version__,
+        name=experiment.name,
+        experiment=experiment_toml(experiment),
+        experiment_fingerprint=fingerprint,
+        command=command,
+        target_ms=experiment.target_ms,
+        model=model.facts(convention.height, convention.width),
+        convention=convention,
+        dataset=sources.evaluation.facts(),
+        representative=None,
+        training=history,
+        device=None,
+        latency=None,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        notes=tuple([doubt] if doubt else []) + tuple(notes),
+    )

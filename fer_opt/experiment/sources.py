@@ -1,0 +1,117 @@
+"""Which images a run trains on, calibrates with and evaluates."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_opt.data import (
+    Dataset,
+    DataSpec,
+    NoSuchSplitError,
+    guess_kind,
+    open_dataset,
+    reduce_dataset,
+    split_dataset,
+)
+from fer_opt.experiment.specification import DataSection, Experiment
+from fer_opt.progress import Progress
+
+__all__ = ["Sources", "open_sources"]
+
+TEST_FRACTION = 0.1
+"""Share held out where a dataset has no test split of its own (thesis, section 3.3.1)."""
+
+SYNTHETIC_TRAINING, SYNTHETIC_TEST = 4000, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The datasets of a run.
+
+    Attributes:
+        evaluation: accuracy is measured on these.
+        training: the model is trained on these; None for a model trained elsewhere.
+        calibration: the representative dataset is drawn from these.
+    """
+
+    evaluation: Dataset
+    training: Dataset | None
+    calibration: Dataset
+
+
+def open_sources(experiment: Experiment, base: Path, progress: Progress) -> Sources:
+    """Open every dataset the experiment names; paths are relative to ``base``.
+
+    Raises:
+        DatasetError: one is missing, empty, or not what it claims to be.
+    """
+    training_wanted = experiment.model.architecture is not None
+    section = data_spec(experiment.data, base)
+    if training_wanted:
+        training, evaluation = _train_and_test(experiment, section, progress)
+    else:
+        training, evaluation = None, open_split(experiment.data, section, progress)
+    calibration = training or evaluation
+    if experiment.calibration.split is not None:
+        spec = dataclasses.replace(section, split=experiment.calibration.split)
+        calibration = open_split(experiment.data, spec, progress)
+    return Sources(evaluation, training, calibration)
+
+
+def data_spec(section: DataSection, base: Path) -> DataSpec:
+    """What :func:`fer_opt.data.open_dataset` wants to know, with paths made absolute."""
+
+    def at(path: str | None) -> str | None:
+        return None if path is None else str(base / path)
+
+    kind = section.kind or guess_kind(base / str(section.path))
+    return DataSpec(
+        kind=kind,
+        path=at(section.path),
+        split=section.split,
+        annotations=at(section.annotations),
+        cache=at(section.cache),
+        image_size=section.image_size,
+        size=section.samples or SYNTHETIC_TEST,
+        seed=section.seed,
+    )
+
+
+def open_split(section: DataSection, spec: DataSpec, progress: Progress) -> Dataset:
+    """One split of a dataset, reduced where asked for."""
+    dataset = open_dataset(spec, skip_bad=section.skip_bad, progress=progress)
+    if section.reduce < 1:
+        dataset = reduce_dataset(dataset, section.reduce, section.seed)
+    if dataset.skipped:
+        progress.say(f"Left out {len(dataset.skipped)} bad samples; the record lists them.")
+    return dataset
+
+
+def _train_and_test(
+    experiment: Experiment, spec: DataSpec, progress: Progress
+) -> tuple[Dataset, Dataset]:
+    """The training and test splits, or a 90/10 split where the dataset has none."""
+    section, wanted = experiment.data, experiment.training
+    if spec.kind == "synthetic":
+        training_spec = dataclasses.replace(
+            spec, split=wanted.split, size=wanted.samples or SYNTHETIC_TRAINING
+        )
+        test_spec = dataclasses.replace(spec, split=section.split or "test")
+        return open_split(section, training_spec, progress), open_split(
+            section, test_spec, progress
+        )
+    try:
+        training = open_split(section, dataclasses.replace(spec, split=wanted.split), progress)
+        evaluation = open_split(
+            section, dataclasses.replace(spec, split=section.split or "test"), progress
+        )
+    except NoSuchSplitError:
+        whole = open_split(section, dataclasses.replace(spec, split=section.split), progress)
+        progress.say(
+            f"{whole.name} has no splits of its own; training on a stratified 90 % and "
+            "evaluating on the other 10 %."
+        )
+        training, evaluation = split_dataset(whole, TEST_FRACTION, section.seed)
+    return training, evaluation

@@ -1,0 +1,136 @@
+"""Running a .tflite file through LiteRT: float images in, float outputs out, whatever it stores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_opt.device.host_worker import quantize
+from fer_opt.errors import ModelError
+from fer_opt.flatbuffer import read_tflite
+from fer_opt.noise import quiet
+
+__all__ = ["Classifier"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class Classifier:
+    """A .tflite image classifier, ready to run.
+
+    Attributes:
+        path: of the file.
+        input_shape: height, width, channels.
+        classes: number of outputs.
+        batch: how many images go through at once.
+    """
+
+    def __init__(self, path: Path, *, batch: int = 1, threads: int | None = None) -> None:
+        """Load ``path``; ``batch`` is taken down to 1 where the graph has it fixed.
+
+        Raises:
+            ModelError: no TFLite model, damaged, with operators LiteRT lacks, or no classifier.
+        """
+        self.path = path
+        self._content = read_tflite(path)
+        self._threads = threads or os.cpu_count() or 1
+        self._interpreter = self._load(1)
+        details, results = self._details()
+        if len(details) != 1 or len(results) != 1 or len(details[0]["shape"]) != 4:
+            raise ModelError(
+                f"{path} has {len(details)} inputs and {len(results)} outputs, the first of shape "
+                f"{tuple(map(int, details[0]['shape']))}, so it is no image classifier; fer-opt "
+                "takes (1, height, width, channels) in and (1, labels) out."
+            )
+        self.input_shape: tuple[int, int, int] = tuple(map(int, details[0]["shape"][1:]))  # type: ignore[assignment]
+        self.classes = int(results[0]["shape"][-1])
+        if len(results[0]["shape"]) != 2 or self.classes < 2:
+            raise ModelError(
+                f"{path} gives an output of shape {tuple(map(int, results[0]['shape']))}, which is "
+                "no row of label scores; fer-opt takes image classifiers only."
+            )
+        dtype = np.dtype(details[0]["dtype"])
+        if dtype.kind != "f" and not details[0]["quantization"][0]:
+            raise ModelError(
+                f"{path} takes {dtype} without a scale, so fer-opt cannot tell what its values "
+                "mean; convert it with a float or quantized input."
+            )
+        self.batch = 1
+        if batch > 1 and (batched := self._batched(batch)) is not None:
+            self._interpreter, self.batch = batched, batch
+
+    @property
+    def source(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+    def predict(self, images: Floats, on_progress: Callable[[int], None] | None = None) -> Floats:
+        """Outputs (n, classes), dequantized, for ``images`` (n, height, width, channels)."""
+        outputs = np.empty((len(images), self.classes), np.float32)
+        for start in range(0, len(images), self.batch):
+            chunk = images[start : start + self.batch]
+            missing = self.batch - len(chunk)
+            padded = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            outputs[start : start + len(chunk)] = self._run(self._interpreter, padded)[: len(chunk)]
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return outputs
+
+    def _load(self, batch: int) -> Any:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with quiet():
+                interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
+                if batch > 1:
+                    detail = interpreter.get_input_details()[0]
+                    interpreter.resize_tensor_input(
+                        detail["index"], [batch, *map(int, detail["shape"][1:])], strict=False
+                    )
+                interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as exc:
+            cause = (str(exc).strip().splitlines() or ["unknown"])[0][:200]
+            raise ModelError(
+                f"{self.path} cannot be run by LiteRT ({cause}); convert it again with builtin "
+                "operators only."
+            ) from exc
+        return interpreter
+
+    def _details(self) -> tuple[list[Any], list[Any]]:
+        return self._interpreter.get_input_details(), self._interpreter.get_output_details()
+
+    def _batched(self, batch: int) -> Any | None:
+        """An interpreter for ``batch`` images, if it gives what one image at a time gives.
+
+        Converting at batch 1 freezes shapes inside the graph; some survive a resize, some fail,
+        and some would mix images, so the outputs are compared.
+        """
+        try:
+            interpreter = self._load(batch)
+            if tuple(interpreter.get_output_details()[0]["shape"]) != (batch, self.classes):
+                return None
+            probe = np.random.default_rng(0).random((batch, *self.input_shape), np.float32)
+            together = self._run(interpreter, probe)
+        except (ModelError, ValueError, RuntimeError):
+            return None
+        alone = [self._run(self._interpreter, probe[i : i + 1])[0] for i in (0, batch - 1)]
+        same = np.allclose(together[[0, batch - 1]], alone, rtol=1e-5, atol=1e-6)
+        return interpreter if same else None
+
+    def _run(self, interpreter: Any, images: Floats) -> Floats:
+        detail, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        interpreter.set_tensor(detail["index"], quantize(images, detail))
+        interpreter.invoke()
+        return _dequantize(interpreter.get_tensor(result["index"]), result)
+
+
+def _dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
+    scale, zero_point = detail["quantization"]
+    if values.dtype.kind == "f" or not scale:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -1,0 +1,271 @@
+"""The report's sentences: what a reader must know first, the same in HTML and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fer_opt.reports.formats import count, interval, megabytes, milliseconds, percent, significant
+from fer_opt.reports.published import published_table
+from fer_opt.reports.record import RunRecord
+from fer_opt.reports.summary import RULE, Recommendation, Summary, VariantSummary
+from fer_opt.reports.thesis import stages
+
+__all__ = ["Figure", "Story", "Warned", "listed", "tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the verdict's large numbers: what it is, its value, and its interval or context."""
+
+    name: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the reader must not miss: a short headline, and a sentence or two."""
+
+    headline: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The first screen.
+
+    Attributes:
+        unfinished: what is still missing of a partial record; empty when it is complete.
+        headline: the verdict in one sentence.
+        figures: the recommended variant's numbers.
+        budget: its time against the target, a sentence; empty when it was not timed.
+        reason: why this variant.
+        rule: how a variant is chosen.
+        device_caveat: that this device's time is not the phone's.
+        stages_caveat: that the classifier is one of five stages.
+        warnings: labels never predicted, flags, guesses, the loudest first.
+        remarks: the record's notes and those of the checks.
+    """
+
+    unfinished: str
+    headline: str
+    figures: tuple[Figure, ...]
+    budget: str
+    reason: str
+    rule: str
+    device_caveat: str
+    stages_caveat: str
+    warnings: tuple[Warned, ...]
+    remarks: tuple[str, ...]
+
+
+def tell(summary: Summary) -> Story:
+    """Put a record's verdict and warnings into sentences."""
+    record, advice = summary.record, summary.recommendation
+    return Story(
+        unfinished=_unfinished(summary),
+        headline=_headline(record, advice),
+        figures=_figures(summary),
+        budget=_budget(record, advice),
+        reason=advice.reason,
+        rule=RULE,
+        device_caveat=_device_caveat(record),
+        stages_caveat=_stages_caveat(record),
+        warnings=tuple(_warnings(summary)),
+        remarks=tuple(_remarks(summary)),
+    )
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names as a sentence lists them, long lists cut."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def here(record: RunRecord) -> str:
+    """Where the variants were timed, as a sentence says it."""
+    if record.device is None or record.device.kind == "host":
+        return "on this computer"
+    return "on the phone" if record.device.kind == "phone" else "on an emulated device"
+
+
+def _unfinished(summary: Summary) -> str:
+    record = summary.record
+    if record.complete:
+        return ""
+    missing = []
+    unscored = [row.recipe for row in summary.rows if row.accuracy is None]
+    if unscored:
+        missing.append(f"accuracy of {listed(unscored)}")
+    if record.latency is not None:
+        wanted = record.latency.processes * len(record.variants)
+        made = len(record.measurements)
+        if made < wanted:
+            missing.append(f"{wanted - made:,} of {wanted:,} timing processes")
+    lacking = listed(missing) if missing else "part of what the experiment asks for"
+    return (
+        f"This run is not finished: {lacking} "
+        f"{'is' if len(missing) < 2 and 'processes' not in lacking else 'are'} missing. "
+        "Everything below is provisional; run the same command again to go on where it stopped."
+    )
+
+
+def _headline(record: RunRecord, advice: Recommendation) -> str:
+    chosen = advice.chosen
+    if chosen is None:
+        return f"No variant is recommended. {advice.reason}"
+    verb = "Provisionally, take" if not record.complete else "Take"
+    if chosen.latency is None:
+        return f"{verb} {chosen.recipe}."
+    time = milliseconds(chosen.latency.median_ms)
+    verdict = {
+        "within": "well within" if chosen.latency.high_ms < record.target_ms / 2 else "within",
+        "beyond": "beyond",
+        "unclear": "too close to call against",
+        "untimed": "",
+    }[advice.budget]
+    return (
+        f"{verb} {chosen.recipe}: it classifies a face in {time} {here(record)}, "
+        f"{verdict} the {significant(record.target_ms)}\u00a0ms an image may take."
+    )
+
+
+def _figures(summary: Summary) -> tuple[Figure, ...]:
+    chosen = summary.recommendation.chosen
+    if chosen is None:
+        return ()
+    found = []
+    if chosen.latency is not None:
+        latency = chosen.latency
+        bounds = interval(milliseconds(latency.low_ms), milliseconds(latency.high_ms))
+        detail = (
+            f"{bounds}, {percent(latency.confidence, 0)} interval over "
+            f"{latency.processes} processes"
+            if latency.processes > 1
+            else "one process, no interval"
+        )
+        found.append(
+            Figure(f"classifier {here(summary.record)}", milliseconds(latency.median_ms), detail)
+        )
+    if chosen.accuracy is not None:
+        score = chosen.accuracy
+        bounds = interval(percent(score.low), percent(score.high))
+        found.append(
+            Figure(
+                "predicted right",
+                percent(score.accuracy),
+                f"{bounds}, 95\u00a0% interval of {score.samples:,} samples",
+            )
+        )
+        found.append(
+            Figure("mean over labels", percent(score.balanced_accuracy), "balanced accuracy")
+        )
+    size = chosen.variant.size_bytes
+    base = summary.row(summary.reference).variant.size_bytes
+    against = (
+        f"{100 * size / base:.0f}\u00a0% of {summary.reference}"
+        if base and chosen.recipe != summary.reference
+        else f"{megabytes(chosen.variant.gzip_bytes)} with gzip"
+    )
+    found.append(Figure("file", megabytes(size), against))
+    return tuple(found)
+
+
+def _budget(record: RunRecord, advice: Recommendation) -> str:
+    latency = advice.chosen.latency if advice.chosen else None
+    if latency is None:
+        return ""
+    share = latency.median_ms / record.target_ms
+    text = percent(share, 0 if share >= 0.1 else 1)
+    return f"The classifier alone takes {text} of the budget {here(record)}."
+
+
+def _device_caveat(record: RunRecord) -> str:
+    if record.device is None:
+        return "Nothing was timed: whether the target is met is open."
+    if record.device.kind == "virtual":
+        return "These times are of an emulated device and mean nothing for a real one."
+    if record.device.kind == "phone":
+        return f"Times are of one phone, {record.device.name}; another phone's differ."
+    return (
+        "A computer's time is not a phone's: a phone is slower, and variants may even rank "
+        "differently on it."
+    )
+
+
+def _stages_caveat(record: RunRecord) -> str:
+    found = dict(stages())
+    rest = found["Total"] - found["Classifying"]
+    detection = found["Face detection"]
+    return (
+        "And the classifier is one of five stages. The thesis's phone spent "
+        f"{detection:,.1f}\u00a0ms in face detection alone ({published_table(8).where}); with a "
+        f"classifier that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms "
+        f"there. So this run says which variant to carry to a phone; it cannot say that a photo "
+        f"is classified within {significant(record.target_ms)}\u00a0ms on one."
+    )
+
+
+def _warnings(summary: Summary) -> Iterable[Warned]:
+    yield from _never_predicted(summary)
+    for row in summary.rows:
+        if row.flagged:
+            yield Warned(
+                f"{row.recipe} is flagged and never recommended", " ".join(row.variant.check.flags)
+            )
+    record = summary.record
+    if record.convention.guessed:
+        fields = listed(list(record.convention.guessed))
+        yield Warned(
+            f"Guessed: {fields}",
+            "Nobody stated this part of the input convention, so fer-opt chose it; a wrong guess "
+            "costs accuracy without any other sign.",
+        )
+    if record.dataset.skipped:
+        number = len(record.dataset.skipped)
+        yield Warned(
+            f"{count(number)} sample{'s' if number > 1 else ''} left out",
+            "They could not be read; the list stands under “What was measured on”.",
+        )
+
+
+def _never_predicted(summary: Summary) -> Iterable[Warned]:
+    scored = [row for row in summary.rows if row.accuracy is not None]
+    by_variants: dict[tuple[str, ...], list[str]] = {}
+    for label, recipes in summary.never_predicted.items():
+        by_variants.setdefault(recipes, []).append(label)
+    for recipes, labels in by_variants.items():
+        who = (
+            "every variant"
+            if len(recipes) == len(scored) > 1
+            else f"the variant{'s' if len(recipes) > 1 else ''} {listed(recipes)}"
+        )
+        support = sum(_support(scored, label) for label in labels)
+        best = max(row.accuracy.accuracy for row in scored if row.accuracy)
+        yield Warned(
+            f"Never predicted: {listed(labels)}",
+            f"By {who}: 0 of {support:,} such samples right. An overall accuracy of "
+            f"{percent(best)} hides it; in the thesis, 75\u00a0% hid 0 of 317 for contempt.",
+        )
+
+
+def _support(rows: Sequence[VariantSummary], label: str) -> int:
+    return next(
+        score.support
+        for row in rows
+        if row.accuracy
+        for score in row.accuracy.labels
+        if score.label == label
+    )
+
+
+def _remarks(summary: Summary) -> Iterable[str]:
+    yield from summary.record.notes
+    by_note: dict[str, list[str]] = {}
+    for row in summary.rows:
+        for note in row.variant.check.notes:
+            by_note.setdefault(note, []).append(row.recipe)
+    for note, recipes in by_note.items():
+        yield f"{listed(recipes)}: {note}"

@@ -1,0 +1,275 @@
+"""A record seen the way a reader asks: per variant what it costs, and which one to take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fer_opt.device.measurement import Measurement
+from fer_opt.reports.record import Accuracy, RunRecord, Variant
+from fer_opt.reports.statistics import (
+    LatencySummary,
+    PairedRatio,
+    paired_ratios,
+    summarise_latency,
+)
+
+__all__ = [
+    "RULE",
+    "Budget",
+    "Recommendation",
+    "Summary",
+    "VariantSummary",
+    "summarise",
+]
+
+ALPHA = 0.05
+
+RULE = (
+    "Flagged variants are out. Of the others, the most accurate one sets the bar; a variant ties "
+    "with it when its accuracy lies within the 95 % interval of the best and the paired test does "
+    "not find it worse than the reference (McNemar, p < 0.05). Among those that tie, the fastest "
+    "here is recommended, and where intervals of time overlap with the fastest's, the smallest "
+    "file."
+)
+
+Budget = Literal["within", "beyond", "unclear", "untimed"]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSummary:
+    """Everything the record knows of one variant.
+
+    Attributes:
+        variant: the file.
+        accuracy: None while not measured.
+        latency: None while not timed.
+        ratio: its time over the reference's; None for the reference itself or without pairs.
+        measurements: its processes, in the order they ran.
+        on_front: unflagged, and no other unflagged variant is at least as accurate, as fast and
+            as small, and better in one of the three (Pareto); False where one of them is unknown.
+    """
+
+    variant: Variant
+    accuracy: Accuracy | None
+    latency: LatencySummary | None
+    ratio: PairedRatio | None
+    measurements: tuple[Measurement, ...]
+    on_front: bool
+
+    @property
+    def recipe(self) -> str:
+        """The variant's name within the record."""
+        return self.variant.recipe
+
+    @property
+    def flagged(self) -> bool:
+        """Whether its check found it unfit to be recommended."""
+        return bool(self.variant.check.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which variant to take.
+
+    Attributes:
+        chosen: None when there is none to recommend.
+        tied: variants that could not be told apart in accuracy, the chosen one among them.
+        reason: why this one, or why none; one sentence.
+        budget: where the interval of its time lies against the target.
+    """
+
+    chosen: VariantSummary | None
+    tied: tuple[VariantSummary, ...]
+    reason: str
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What every rendering of a record starts from.
+
+    Attributes:
+        record: it.
+        rows: its variants, in the experiment's order.
+        reference: recipe the others are compared with.
+        recommendation: which one to take.
+        never_predicted: per label that some variant never predicted, the recipes that did not,
+            in the model's order of labels.
+    """
+
+    record: RunRecord
+    rows: tuple[VariantSummary, ...]
+    reference: str
+    recommendation: Recommendation
+    never_predicted: dict[str, tuple[str, ...]]
+
+    def row(self, recipe: str) -> VariantSummary:
+        """The variant of that name."""
+        return next(row for row in self.rows if row.recipe == recipe)
+
+
+def summarise(record: RunRecord) -> Summary:
+    """Join a record's parts by variant and choose among them.
+
+    Raises:
+        MeasurementError: measurements of one variant are unlike and cannot be pooled.
+    """
+    reference = _reference(record)
+    rows = _join(record, reference)
+    return Summary(
+        record=record,
+        rows=rows,
+        reference=reference,
+        recommendation=_recommend(rows, record.target_ms),
+        never_predicted=_never_predicted(record),
+    )
+
+
+def _reference(record: RunRecord) -> str:
+    """What McNemar's tests name, else float32, else the first variant."""
+    named = [a.versus_float.reference for a in record.accuracies if a.versus_float]
+    recipes = [variant.recipe for variant in record.variants]
+    candidates = [name for name in (*named, "float32", *recipes) if name in recipes]
+    return candidates[0] if candidates else ""
+
+
+def _join(record: RunRecord, reference: str) -> tuple[VariantSummary, ...]:
+    accuracies = {accuracy.recipe: accuracy for accuracy in record.accuracies}
+    latencies = {latency.model: latency for latency in summarise_latency(record.measurements)}
+    ratios = (
+        {ratio.model: ratio for ratio in paired_ratios(record.measurements, reference)}
+        if reference in latencies
+        else {}
+    )
+    measures = {
+        variant.recipe: _measures(
+            variant, accuracies.get(variant.recipe), latencies.get(variant.recipe)
+        )
+        for variant in record.variants
+        if not variant.check.flags
+    }
+    complete = [found for found in measures.values() if found]
+    return tuple(
+        VariantSummary(
+            variant=variant,
+            accuracy=accuracies.get(variant.recipe),
+            latency=latencies.get(variant.recipe),
+            ratio=ratios.get(variant.recipe),
+            measurements=tuple(m for m in record.measurements if m.model == variant.recipe),
+            on_front=_on_front(measures.get(variant.recipe), complete),
+        )
+        for variant in record.variants
+    )
+
+
+Measures = tuple[float, float, int]
+
+
+def _measures(
+    variant: Variant, accuracy: Accuracy | None, latency: LatencySummary | None
+) -> Measures | None:
+    """Error, time and size: smaller is better in each."""
+    if accuracy is None or latency is None:
+        return None
+    return (1 - accuracy.accuracy, latency.median_ms, variant.size_bytes)
+
+
+def _on_front(own: Measures | None, others: list[Measures]) -> bool:
+    if own is None:
+        return False
+    return not any(
+        other != own and all(a <= b for a, b in zip(other, own, strict=True)) for other in others
+    )
+
+
+def _recommend(rows: tuple[VariantSummary, ...], target_ms: float) -> Recommendation:
+    def none(reason: str) -> Recommendation:
+        return Recommendation(None, (), reason, "untimed")
+
+    if not rows:
+        return none("The record holds no variant yet.")
+    fit = [row for row in rows if not row.flagged]
+    if not fit:
+        return none("Every variant is flagged, so none can be recommended.")
+    scored = [(row.accuracy, row) for row in fit if row.accuracy is not None]
+    if not scored:
+        return none("Accuracy has not been measured, so there is nothing to choose by.")
+    best, best_row = max(scored, key=lambda pair: pair[0].accuracy)
+    tied = tuple(
+        row
+        for accuracy, row in scored
+        if row is best_row or (accuracy.accuracy >= best.low and not _worse(accuracy))
+    )
+    return _cheapest(tied, best_row, target_ms)
+
+
+def _worse(accuracy: Accuracy) -> bool:
+    test = accuracy.versus_float
+    return (
+        test is not None
+        and test.p_value < ALPHA
+        and test.only_reference_right > test.only_variant_right
+    )
+
+
+def _cheapest(
+    tied: tuple[VariantSummary, ...], best: VariantSummary, target_ms: float
+) -> Recommendation:
+    timed = [(row.latency, row) for row in tied if row.latency is not None]
+    if timed:
+        fastest, _ = min(timed, key=lambda pair: pair[0].median_ms)
+        level = [row for latency, row in timed if latency.low_ms <= fastest.high_ms]
+    else:
+        level = list(tied)
+    chosen = min(level, key=lambda row: row.variant.size_bytes)
+    return Recommendation(
+        chosen,
+        tied,
+        _reason(chosen, best, tied, timed=bool(timed)),
+        _budget(chosen.latency, target_ms),
+    )
+
+
+def _reason(
+    chosen: VariantSummary, best: VariantSummary, tied: tuple[VariantSummary, ...], timed: bool
+) -> str:
+    if len(tied) == 1:
+        return "It is the most accurate unflagged variant, and no other comes within noise of it."
+    others = [row.recipe for row in tied if row is not chosen]
+    names = _listed(others) if len(others) <= 4 else f"{len(others)} other variants"
+    first = (
+        f"It is the most accurate unflagged variant together with {names}"
+        if chosen is best
+        else f"Its accuracy cannot be told from that of the best, {best.recipe}"
+    )
+    if not timed:
+        return f"{first}; nothing was timed, so the smallest file decides."
+    fastest = min((row.latency.median_ms for row in tied if row.latency is not None), default=None)
+    if chosen.latency is not None and chosen.latency.median_ms == fastest:
+        return f"{first}; it is the fastest of them here."
+    return f"{first}; it is as fast as the fastest of them within noise, and smaller."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _budget(latency: LatencySummary | None, target_ms: float) -> Budget:
+    if latency is None:
+        return "untimed"
+    if latency.high_ms <= target_ms:
+        return "within"
+    return "beyond" if latency.low_ms > target_ms else "unclear"
+
+
+def _never_predicted(record: RunRecord) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for accuracy in record.accuracies:
+        for label in accuracy.never_predicted:
+            found.setdefault(label, []).append(accuracy.recipe)
+    order = {label: index for index, label in enumerate(record.convention.labels)}
+    return {
+        label: tuple(found[label])
+        for label in sorted(found, key=lambda x: order.get(x, len(order)))
+    }

@@ -1,0 +1,356 @@
+"""The report's tables as plain data, rendered alike into HTML and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fer_opt.reports.formats import (
+    count,
+    interval,
+    megabytes,
+    milliseconds,
+    p_value,
+    percent,
+    times,
+)
+from fer_opt.reports.record import Accuracy, LabelScore, RunRecord
+from fer_opt.reports.statistics import LatencySummary
+from fer_opt.reports.summary import Summary, VariantSummary
+
+__all__ = [
+    "Cell",
+    "Column",
+    "Table",
+    "Tone",
+    "checks_table",
+    "dataset_table",
+    "facts_tables",
+    "frequent_confusions",
+    "labels_table",
+    "variants_table",
+]
+
+Tone = Literal["", "good", "bad", "warn", "muted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: its value.
+        detail: a second, smaller line, e.g. the value's interval.
+        tone: what it means to the reader; never said by colour alone.
+        badges: short words set off from the text, e.g. ``recommended``, with their tone.
+    """
+
+    text: str
+    detail: str = ""
+    tone: Tone = ""
+    badges: tuple[tuple[str, Tone], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, and whether it holds numbers."""
+
+    title: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; the first cell of each row names the row.
+
+    Attributes:
+        name: unique in the page, fit for an id.
+        caption: what it shows.
+        columns: left to right.
+        groups: rows, each group with a heading over it, or with an empty one.
+        notes: sentences under it.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    groups: tuple[tuple[str, tuple[tuple[Cell, ...], ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def variants_table(summary: Summary) -> Table:
+    """What each variant costs and how good it is."""
+    reference = summary.reference
+    columns = (
+        Column("Variant"),
+        Column("File", True),
+        Column("gzip", True),
+        Column("Accuracy", True),
+        Column(f"Against {reference or 'the reference'}", True),
+        Column("Balanced accuracy", True),
+        Column("Cross-entropy", True),
+        Column("Time of one image", True),
+        Column(f"Time / {reference or 'reference'}", True),
+        Column("95th percentile", True),
+        Column("Peak memory", True),
+    )
+    rows = tuple(
+        (
+            Cell(row.recipe, row.variant.title, badges=badges(summary, row)),
+            _size(row, summary),
+            Cell(megabytes(row.variant.gzip_bytes)),
+            accuracy_cell(row.accuracy),
+            _paired(row, reference),
+            Cell(percent(row.accuracy.balanced_accuracy if row.accuracy else None)),
+            Cell(f"{row.accuracy.cross_entropy:.4f}" if row.accuracy else "–"),
+            latency_cell(row.latency),
+            _ratio(row, reference),
+            Cell(milliseconds(row.latency.p95_ms if row.latency else None)),
+            Cell(megabytes(row.latency.peak_memory_bytes if row.latency else None)),
+        )
+        for row in summary.rows
+    )
+    return Table("variants", "The variants", columns, (("", rows),), _variants_notes(summary))
+
+
+def badges(summary: Summary, row: VariantSummary) -> tuple[tuple[str, Tone], ...]:
+    """What must be said wherever a variant is named."""
+    found: list[tuple[str, Tone]] = []
+    if row.flagged:
+        found.append(("⚑ flagged", "bad"))
+    if row is summary.recommendation.chosen:
+        found.append(("★ recommended", "good"))
+    if row.accuracy and row.accuracy.never_predicted:
+        hidden = row.accuracy.never_predicted
+        what = hidden[0] if len(hidden) == 1 else f"{len(hidden)} labels"
+        found.append((f"⚠ never predicts {what}", "bad"))
+    return tuple(found)
+
+
+def _size(row: VariantSummary, summary: Summary) -> Cell:
+    size = row.variant.size_bytes
+    if not size or row.recipe == summary.reference:
+        return Cell(megabytes(size))
+    base = summary.row(summary.reference).variant.size_bytes
+    return Cell(megabytes(size), f"{100 * size / base:.0f}\u00a0% of {summary.reference}")
+
+
+def accuracy_cell(accuracy: Accuracy | None) -> Cell:
+    """Accuracy with its interval."""
+    if accuracy is None:
+        return Cell("not measured", tone="muted")
+    return Cell(percent(accuracy.accuracy), interval(percent(accuracy.low), percent(accuracy.high)))
+
+
+def latency_cell(latency: LatencySummary | None) -> Cell:
+    """The median over processes with its interval and the interval's true confidence."""
+    if latency is None:
+        return Cell("not timed", tone="muted")
+    bounds = interval(milliseconds(latency.low_ms), milliseconds(latency.high_ms))
+    if latency.processes < 2:
+        return Cell(milliseconds(latency.median_ms), "one process, no interval")
+    return Cell(milliseconds(latency.median_ms), f"{bounds} ({percent(latency.confidence, 0)})")
+
+
+def _paired(row: VariantSummary, reference: str) -> Cell:
+    if row.accuracy is None:
+        return Cell("–", tone="muted")
+    test = row.accuracy.versus_float
+    if test is None:
+        return Cell("reference" if row.recipe == reference else "–", tone="muted")
+    won, lost = test.only_variant_right, test.only_reference_right
+    tone: Tone = "warn" if test.p_value < 0.05 and lost > won else ""
+    word = " worse" if tone else ""
+    return Cell(f"+{won:,} −{lost:,}{word}", p_value(test.p_value), tone)
+
+
+def _ratio(row: VariantSummary, reference: str) -> Cell:
+    if row.ratio is None:
+        return Cell("reference" if row.recipe == reference else "–", tone="muted")
+    ratio = row.ratio
+    if ratio.pairs < 2:
+        return Cell(times(ratio.ratio), "one pair, no interval")
+    return Cell(
+        times(ratio.ratio),
+        f"{interval(times(ratio.low), times(ratio.high))} ({percent(ratio.confidence, 0)})",
+    )
+
+
+def _variants_notes(summary: Summary) -> tuple[str, ...]:
+    notes = ["Sizes in units of 1000."]
+    if any(row.accuracy for row in summary.rows):
+        notes.append(
+            "Accuracy: share predicted right, with Wilson's 95 % interval. Against "
+            f"{summary.reference}: samples only the variant gets right (+) and only "
+            f"{summary.reference} does (−), with McNemar's exact p."
+        )
+    if any(row.latency for row in summary.rows):
+        notes.append(
+            "Time: median over processes of each process's median, with the interval's true "
+            "confidence in brackets; the ratio is of pairs from the same round. Percentile and "
+            "peak memory are over all inferences and processes."
+        )
+    unsteady = [
+        f"{row.recipe} ({1 - row.latency.steady_share:.0%})"
+        for row in summary.rows
+        if row.latency and row.latency.steady_share < 1
+    ]
+    if unsteady:
+        notes.append(
+            f"Share of processes whose warm-up never became steady: {', '.join(unsteady)}."
+        )
+    return tuple(notes)
+
+
+def labels_table(summary: Summary) -> Table | None:
+    """Accuracy of each label by variant; None while no accuracy is known."""
+    rows = [row for row in summary.rows if row.accuracy is not None]
+    if not rows:
+        return None
+    scores = {
+        row.recipe: {score.label: score for score in row.accuracy.labels}
+        for row in rows
+        if row.accuracy
+    }
+    labels = [score.label for score in rows[0].accuracy.labels] if rows[0].accuracy else []
+    columns = (
+        Column("Label"),
+        Column("Samples", True),
+        *(Column(f"{row.recipe}{' ⚑' if row.flagged else ''}", True) for row in rows),
+    )
+    body = tuple(
+        (
+            Cell(label, badges=_shout(summary, label)),
+            Cell(count(scores[rows[0].recipe][label].support)),
+            *(label_cell(scores[row.recipe].get(label)) for row in rows),
+        )
+        for label in labels
+    )
+    notes = (
+        "Share of the label's samples predicted right (recall), with Wilson's 95 % interval.",
+        *(("⚑ marks a flagged variant.",) if any(row.flagged for row in rows) else ()),
+    )
+    return Table("labels-table", "Accuracy per label", columns, (("", body),), notes)
+
+
+def _shout(summary: Summary, label: str) -> tuple[tuple[str, Tone], ...]:
+    return (("⚠ never predicted", "bad"),) if label in summary.never_predicted else ()
+
+
+def label_cell(score: LabelScore | None) -> Cell:
+    """One label's accuracy; loud where the label was never predicted."""
+    if score is None or score.accuracy is None:
+        return Cell("no samples", tone="muted")
+    bounds = interval(percent(score.low), percent(score.high))
+    if not score.predicted:
+        return Cell(f"0 of {score.support:,}", "never predicted", "bad")
+    return Cell(percent(score.accuracy), bounds)
+
+
+def checks_table(summary: Summary) -> Table:
+    """What a look at each converted file found."""
+    columns = (
+        Column("Variant"),
+        Column("Input"),
+        Column("Output"),
+        Column("Same label as Keras", True),
+        Column("Largest difference", True),
+        Column("Operators"),
+        Column("Float operators left"),
+    )
+    rows = tuple(
+        (
+            Cell(row.recipe, badges=(("⚑ flagged", "bad"),) if row.flagged else ()),
+            _tensor(row.variant.input.dtype, row.variant.input.shape, row.variant.input.scale,
+                    row.variant.input.zero_point),
+            _tensor(row.variant.output.dtype, row.variant.output.shape, row.variant.output.scale,
+                    row.variant.output.zero_point),
+            Cell(
+                percent(row.variant.check.label_agreement),
+                f"of {row.variant.check.compared:,} samples",
+            ),
+            Cell(f"{row.variant.check.max_abs_difference:.2g}"),
+            Cell(_operators(row.variant.check.operators), tone="muted"),
+            Cell(
+                _operators(row.variant.check.float_operators) or "none",
+                tone="warn" if row.variant.check.float_operators else "muted",
+            ),
+        )
+        for row in summary.rows
+    )  # fmt: skip
+    notes = (
+        "Largest difference: of any output probability from the Keras model's on the same "
+        "samples. Float operators are counted where the variant is meant to be integer.",
+    )
+    return Table(
+        "checks", "What a look at the converted files found", columns, (("", rows),), notes
+    )
+
+
+def _tensor(dtype: str, shape: Iterable[int], scale: float | None, zero_point: int | None) -> Cell:
+    quantized = "" if scale is None else f"scale {scale:.4g}, zero point {zero_point}"
+    return Cell(f"{dtype} {'×'.join(str(side) for side in shape)}", quantized)
+
+
+def _operators(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name}\u00a0{number}" for name, number in sorted(counts.items()))
+
+
+def frequent_confusions(accuracy: Accuracy, most: int = 15) -> Table | None:
+    """The commonest mistakes, for models with too many labels for a matrix to be read."""
+    names = [score.label for score in accuracy.labels]
+    mistakes = sorted(
+        (
+            (number, names[row], names[column])
+            for row, line in enumerate(accuracy.confusion)
+            for column, number in enumerate(line)
+            if row != column and number
+        ),
+        key=lambda mistake: (-mistake[0], mistake[1], mistake[2]),
+    )[:most]
+    if not mistakes:
+        return None
+    support = {score.label: score.support for score in accuracy.labels}
+    body = tuple(
+        (Cell(true), Cell(predicted), Cell(count(number)), Cell(percent(number / support[true])))
+        for number, true, predicted in mistakes
+    )
+    columns = (
+        Column("True label"), Column("Taken for"), Column("Samples", True),
+        Column("of the label's", True),
+    )  # fmt: skip
+    return Table("confusions", f"Commonest mistakes of {accuracy.recipe}", columns, (("", body),))
+
+
+def dataset_table(record: RunRecord) -> Table:
+    """How many samples each label has, in the dataset and in the representative set."""
+    representative = record.representative
+    drawn = (
+        dict(zip(record.convention.labels, representative.count_per_label, strict=False))
+        if representative
+        else {}
+    )
+    columns = (Column("Label"), Column("Samples", True), Column("For calibration", True))
+    body = tuple(
+        (Cell(label), Cell(count(number)), Cell(count(drawn.get(label))))
+        for label, number in zip(
+            record.dataset.labels, record.dataset.count_per_label, strict=False
+        )
+    )
+    return Table("dataset", "Samples by label", columns, (("", body),))
+
+
+def facts_tables(facts: Sequence[tuple[str, dict[str, str]]]) -> tuple[Table, ...]:
+    """Name and value, a table for each heading that has any."""
+    columns = (Column("What"), Column("Value"))
+    return tuple(
+        Table(
+            f"facts-{index}",
+            heading,
+            columns,
+            (("", tuple((Cell(name), Cell(value)) for name, value in values.items())),),
+        )
+        for index, (heading, values) in enumerate(facts)
+        if values
+    )
