@@ -21,7 +21,6 @@ Points = npt.NDArray[np.float64]
 Point = tuple[float, float]
 
 
-
 class Curve(NamedTuple):
     """A parabola from its start through its middle (half-way) to its end."""
 
@@ -245,7 +244,11 @@ def _folds(muscles: Muscles, random: Random, skin: float) -> list[Shape]:
                 0.03,
             ),
             (muscles.wrinkle, Curve((x * 0.02, -0.02), (x * 0.1, -0.08), (x * 0.17, 0.02)), 0.03),
-            (muscles.knit * 0.9, Curve((x * 0.06, -0.42), (x * 0.04, -0.3), (x * 0.05, -0.22)), 0.03),
+            (
+                muscles.knit * 0.9,
+                Curve((x * 0.06, -0.42), (x * 0.04, -0.3), (x * 0.05, -0.22)),
+                0.03,
+            ),
         ]
     return [
         Shape((curve,), skin * (1 - 0.38 * min(depth, 1.0)), width)
@@ -300,7 +303,9 @@ def _brows(muscles: Muscles, random: Random, grey: float) -> list[Shape]:
         xs = (side * inner_x, side * 0.36, side * 0.56)
         upper = Curve((xs[0], inner_y), (xs[1], middle_y), (xs[2], outer_y))
         lower = Curve(
-            (xs[0], inner_y + thick), (xs[1], middle_y + 0.62 * thick), (xs[2], outer_y + 0.25 * thick)
+            (xs[0], inner_y + thick),
+            (xs[1], middle_y + 0.62 * thick),
+            (xs[2], outer_y + 0.25 * thick),
         )
         shapes.append(Shape(_band(upper, lower), grey))
     return shapes

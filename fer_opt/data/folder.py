@@ -147,15 +147,11 @@ def _entries(folder: Path) -> list[Path]:
     except OSError as exc:
         raise DatasetError(f"{folder} cannot be listed ({exc.strerror or exc}).") from exc
     return [
-        folder / name
-        for name in names
-        if not name.startswith(".") and name.lower() not in _LITTER
+        folder / name for name in names if not name.startswith(".") and name.lower() not in _LITTER
     ]
 
 
-def _list_images(
-    root: Path, folder: Path, label: int, complaints: Complaints
-) -> Iterator[Sample]:
+def _list_images(root: Path, folder: Path, label: int, complaints: Complaints) -> Iterator[Sample]:
     for entry in _entries(folder):
         if entry.is_dir():
             if not entry.is_symlink():  # a link may lead round in circles

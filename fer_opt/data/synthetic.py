@@ -149,9 +149,7 @@ def _pose(random: Random) -> npt.NDArray[np.float64]:
     )
 
 
-def _draw(
-    canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], side: int
-) -> None:
+def _draw(canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], side: int) -> None:
     """Paint ``shapes`` in order; all points go through the pose at once."""
     points, lengths = outlines(shapes)
     posed = points @ pose[:, :2].T + pose[:, 2]

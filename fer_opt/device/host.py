@@ -126,7 +126,8 @@ def _run_worker(job: TimingJob, request: WorkerJob, timeout_s: float) -> tuple[W
         timed_out = threading.Event()
         try:
             worker = subprocess.Popen(
-                # -P: nothing in the working directory stands in for a module.
+                # By path, the working directory is not searched for modules; with -P, neither is
+                # the script's own folder.
                 [sys.executable, "-P", host_worker.__file__],
                 stdin=subprocess.PIPE,
                 stdout=answer,

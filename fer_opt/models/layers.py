@@ -16,11 +16,13 @@ from fer_opt.backend import tf_keras
 __all__ = [
     "FIRST_DROPOUT",
     "LAST_DROPOUT",
+    "NORMALIZATION_MOMENTUM",
     "convolution",
     "dropout",
     "head",
     "image_input",
     "label_output",
+    "normalization",
     "pool",
 ]
 
@@ -29,6 +31,11 @@ FIRST_DROPOUT = 0.25
 
 LAST_DROPOUT = 0.5
 """Section 3.2.2: "at the last layers"; also of the one between the dense layers."""
+
+NORMALIZATION_MOMENTUM = 0.9
+"""Of the moving statistics. Keras's 0.99 remembers some hundred batches, more than a small dataset
+has in an epoch: the statistics of xcao's layers then trail the weights so far that a model right
+63 % of the time in training was right 24 % of the time in use (4,000 faces, epoch 7)."""
 
 
 def image_input(shape: tuple[int, int, int]) -> Any:
@@ -43,7 +50,12 @@ def convolution(tensor: Any, channels: int, name: str, *, normalize: bool = True
     )(tensor)
     if not normalize:
         return tensor
-    return tf_keras.layers.BatchNormalization(name=f"{name}_bn")(tensor)
+    return normalization(tensor, f"{name}_bn")
+
+
+def normalization(tensor: Any, name: str) -> Any:
+    """Batch normalization; 4 parameters a channel."""
+    return tf_keras.layers.BatchNormalization(momentum=NORMALIZATION_MOMENTUM, name=name)(tensor)
 
 
 def pool(tensor: Any, name: str, factor: int = 2) -> Any:
@@ -68,7 +80,7 @@ def head(tensor: Any, units: int, classes: int, *, enhanced: bool = True) -> Any
         tensor = dropout(tensor, LAST_DROPOUT, "dense")
     tensor = tf_keras.layers.Dense(classes, name="logits")(tensor)
     if enhanced:
-        tensor = tf_keras.layers.BatchNormalization(name="logits_bn")(tensor)
+        tensor = normalization(tensor, "logits_bn")
     return label_output(tensor)
 
 

@@ -32,6 +32,7 @@ from fer_opt.models.layers import (
     dropout,
     head,
     image_input,
+    normalization,
     pool,
 )
 
@@ -91,6 +92,6 @@ def _stages(tensor: Any, stages: tuple[Stage, ...], prefix: str = "") -> Any:
                 tensor = pool(tensor, f"{name}_early")
         tensor = pool(tensor, name)
         if stage.normalize_pooled:
-            tensor = tf_keras.layers.BatchNormalization(name=f"{name}_pool_bn")(tensor)
+            tensor = normalization(tensor, f"{name}_pool_bn")
         tensor = dropout(tensor, stage.dropout, name)
     return tensor

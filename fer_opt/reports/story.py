@@ -9,6 +9,7 @@ from fer_opt.reports.formats import count, interval, megabytes, milliseconds, pe
 from fer_opt.reports.published import published_table
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.summary import RULE, Recommendation, Summary, VariantSummary
+from fer_opt.reports.tables import Tone
 from fer_opt.reports.thesis import stages
 
 __all__ = ["Figure", "Story", "Warned", "listed", "tell"]
@@ -29,6 +30,7 @@ class Warned:
 
     headline: str
     detail: str
+    tone: Tone = "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Story:
         figures: the recommended variant's numbers.
         budget: its time against the target, a sentence; empty when it was not timed.
         reason: why this variant.
+        catch: what is wrong with it all the same; empty when nothing is.
         rule: how a variant is chosen.
+        timed: how variants were timed, a sentence; empty when nothing was.
         device_caveat: that this device's time is not the phone's.
         stages_caveat: that the classifier is one of five stages.
         warnings: labels never predicted, flags, guesses, the loudest first.
@@ -53,7 +57,9 @@ class Story:
     figures: tuple[Figure, ...]
     budget: str
     reason: str
+    catch: str
     rule: str
+    timed: str
     device_caveat: str
     stages_caveat: str
     warnings: tuple[Warned, ...]
@@ -69,7 +75,9 @@ def tell(summary: Summary) -> Story:
         figures=_figures(summary),
         budget=_budget(record, advice),
         reason=advice.reason,
+        catch=_catch(advice),
         rule=RULE,
+        timed=_timed(record),
         device_caveat=_device_caveat(record),
         stages_caveat=_stages_caveat(record),
         warnings=tuple(_warnings(summary)),
@@ -182,6 +190,33 @@ def _budget(record: RunRecord, advice: Recommendation) -> str:
     return f"The classifier alone takes {text} of the budget {here(record)}."
 
 
+def _catch(advice: Recommendation) -> str:
+    accuracy = advice.chosen.accuracy if advice.chosen else None
+    if accuracy is None or not accuracy.never_predicted:
+        return ""
+    return f"But it never predicts {listed(accuracy.never_predicted)}."
+
+
+def _timed(record: RunRecord) -> str:
+    settings = record.latency
+    if settings is None or not record.measurements:
+        return ""
+    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+    pinned = (
+        f"pinned to CPU{'s' if len(settings.cpus) > 1 else ''} {', '.join(map(str, settings.cpus))}"
+        if settings.cpus
+        else "not pinned to any CPU"
+    )
+    device = f" on {record.device.name}" if record.device else ""
+    sessions = len({one.session for one in record.measurements})
+    return (
+        f"{settings.processes} fresh processes for each variant, {settings.runs} inferences in "
+        f"each after warm-up, {threads}, {pinned}{device}; the order was drawn at random anew "
+        f"for each round; {'one session' if sessions == 1 else f'{sessions} sessions'}. "
+        f"Inputs: {settings.inputs}."
+    )
+
+
 def _device_caveat(record: RunRecord) -> str:
     if record.device is None:
         return "Nothing was timed: whether the target is met is open."
@@ -190,7 +225,7 @@ def _device_caveat(record: RunRecord) -> str:
     if record.device.kind == "phone":
         return f"Times are of one phone, {record.device.name}; another phone's differ."
     return (
-        "A computer's time is not a phone's: a phone is slower, and variants may even rank "
+        "A computer’s time is not a phone’s: a cheap phone is slower, and variants may even rank "
         "differently on it."
     )
 
@@ -200,7 +235,7 @@ def _stages_caveat(record: RunRecord) -> str:
     rest = found["Total"] - found["Classifying"]
     detection = found["Face detection"]
     return (
-        "And the classifier is one of five stages. The thesis's phone spent "
+        "And the classifier is one of five stages. The thesis’s phone spent "
         f"{detection:,.1f}\u00a0ms in face detection alone ({published_table(8).where}); with a "
         f"classifier that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms "
         f"there. So this run says which variant to carry to a phone; it cannot say that a photo "
@@ -222,12 +257,14 @@ def _warnings(summary: Summary) -> Iterable[Warned]:
             f"Guessed: {fields}",
             "Nobody stated this part of the input convention, so fer-opt chose it; a wrong guess "
             "costs accuracy without any other sign.",
+            "warn",
         )
     if record.dataset.skipped:
         number = len(record.dataset.skipped)
         yield Warned(
             f"{count(number)} sample{'s' if number > 1 else ''} left out",
-            "They could not be read; the list stands under “What was measured on”.",
+            "They could not be used; the list stands under “To repeat this run”.",
+            "warn",
         )
 
 

@@ -24,11 +24,16 @@ __all__ = [
     "Column",
     "Table",
     "Tone",
+    "accuracy_cell",
+    "badges",
     "checks_table",
     "dataset_table",
     "facts_tables",
+    "files_table",
     "frequent_confusions",
     "labels_table",
+    "latency_cell",
+    "shared_confidence",
     "variants_table",
 ]
 
@@ -81,11 +86,10 @@ class Table:
 
 def variants_table(summary: Summary) -> Table:
     """What each variant costs and how good it is."""
-    reference = summary.reference
+    reference, shared = summary.reference, shared_confidence(summary.rows)
     columns = (
         Column("Variant"),
         Column("File", True),
-        Column("gzip", True),
         Column("Accuracy", True),
         Column(f"Against {reference or 'the reference'}", True),
         Column("Balanced accuracy", True),
@@ -98,14 +102,16 @@ def variants_table(summary: Summary) -> Table:
     rows = tuple(
         (
             Cell(row.recipe, row.variant.title, badges=badges(summary, row)),
-            _size(row, summary),
-            Cell(megabytes(row.variant.gzip_bytes)),
+            Cell(
+                megabytes(row.variant.size_bytes),
+                f"gzip {megabytes(row.variant.gzip_bytes)}",
+            ),
             accuracy_cell(row.accuracy),
             _paired(row, reference),
             Cell(percent(row.accuracy.balanced_accuracy if row.accuracy else None)),
             Cell(f"{row.accuracy.cross_entropy:.4f}" if row.accuracy else "–"),
-            latency_cell(row.latency),
-            _ratio(row, reference),
+            latency_cell(row.latency, shared),
+            _ratio(row, reference, shared),
             Cell(milliseconds(row.latency.p95_ms if row.latency else None)),
             Cell(megabytes(row.latency.peak_memory_bytes if row.latency else None)),
         )
@@ -128,12 +134,12 @@ def badges(summary: Summary, row: VariantSummary) -> tuple[tuple[str, Tone], ...
     return tuple(found)
 
 
-def _size(row: VariantSummary, summary: Summary) -> Cell:
-    size = row.variant.size_bytes
-    if not size or row.recipe == summary.reference:
-        return Cell(megabytes(size))
-    base = summary.row(summary.reference).variant.size_bytes
-    return Cell(megabytes(size), f"{100 * size / base:.0f}\u00a0% of {summary.reference}")
+def shared_confidence(rows: Sequence[VariantSummary]) -> float | None:
+    """The confidence all intervals of time and of ratios have, or None where they differ."""
+    found = {row.latency.confidence for row in rows if row.latency} | {
+        row.ratio.confidence for row in rows if row.ratio
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def accuracy_cell(accuracy: Accuracy | None) -> Cell:
@@ -143,14 +149,15 @@ def accuracy_cell(accuracy: Accuracy | None) -> Cell:
     return Cell(percent(accuracy.accuracy), interval(percent(accuracy.low), percent(accuracy.high)))
 
 
-def latency_cell(latency: LatencySummary | None) -> Cell:
-    """The median over processes with its interval and the interval's true confidence."""
+def latency_cell(latency: LatencySummary | None, shared: float | None = None) -> Cell:
+    """The median over processes with its interval, and its confidence unless all share one."""
     if latency is None:
         return Cell("not timed", tone="muted")
     bounds = interval(milliseconds(latency.low_ms), milliseconds(latency.high_ms))
     if latency.processes < 2:
         return Cell(milliseconds(latency.median_ms), "one process, no interval")
-    return Cell(milliseconds(latency.median_ms), f"{bounds} ({percent(latency.confidence, 0)})")
+    stated = "" if shared is not None else f" ({percent(latency.confidence, 0)})"
+    return Cell(milliseconds(latency.median_ms), f"{bounds}{stated}")
 
 
 def _paired(row: VariantSummary, reference: str) -> Cell:
@@ -165,16 +172,14 @@ def _paired(row: VariantSummary, reference: str) -> Cell:
     return Cell(f"+{won:,} −{lost:,}{word}", p_value(test.p_value), tone)
 
 
-def _ratio(row: VariantSummary, reference: str) -> Cell:
+def _ratio(row: VariantSummary, reference: str, shared: float | None) -> Cell:
     if row.ratio is None:
         return Cell("reference" if row.recipe == reference else "–", tone="muted")
     ratio = row.ratio
     if ratio.pairs < 2:
         return Cell(times(ratio.ratio), "one pair, no interval")
-    return Cell(
-        times(ratio.ratio),
-        f"{interval(times(ratio.low), times(ratio.high))} ({percent(ratio.confidence, 0)})",
-    )
+    stated = "" if shared is not None else f" ({percent(ratio.confidence, 0)})"
+    return Cell(times(ratio.ratio), f"{interval(times(ratio.low), times(ratio.high))}{stated}")
 
 
 def _variants_notes(summary: Summary) -> tuple[str, ...]:
@@ -186,10 +191,16 @@ def _variants_notes(summary: Summary) -> tuple[str, ...]:
             f"{summary.reference} does (−), with McNemar's exact p."
         )
     if any(row.latency for row in summary.rows):
+        shared = shared_confidence(summary.rows)
+        stated = (
+            f"{percent(shared, 0)} interval"
+            if shared
+            else "interval and, in brackets, the confidence that it really has"
+        )
         notes.append(
-            "Time: median over processes of each process's median, with the interval's true "
-            "confidence in brackets; the ratio is of pairs from the same round. Percentile and "
-            "peak memory are over all inferences and processes."
+            f"Time: median over processes of each process’s median, with its {stated}; the ratio "
+            "is of pairs from the same round. Percentile and peak memory are over all inferences "
+            "and processes."
         )
     unsteady = [
         f"{row.recipe} ({1 - row.latency.steady_share:.0%})"
@@ -280,7 +291,7 @@ def checks_table(summary: Summary) -> Table:
         for row in summary.rows
     )  # fmt: skip
     notes = (
-        "Largest difference: of any output probability from the Keras model's on the same "
+        "Largest difference: of any output probability from the Keras model’s on the same "
         "samples. Float operators are counted where the variant is meant to be integer.",
     )
     return Table(
@@ -354,3 +365,18 @@ def facts_tables(facts: Sequence[tuple[str, dict[str, str]]]) -> tuple[Table, ..
         for index, (heading, values) in enumerate(facts)
         if values
     )
+
+
+def files_table(summary: Summary) -> Table:
+    """Where each variant's file is and how to know it."""
+    columns = (Column("Variant"), Column("File"), Column("Bytes", True), Column("SHA-256"))
+    body = tuple(
+        (
+            Cell(row.recipe),
+            Cell(row.variant.path),
+            Cell(count(row.variant.size_bytes)),
+            Cell(row.variant.sha256),
+        )
+        for row in summary.rows
+    )
+    return Table("files", "Files", columns, (("", body),))

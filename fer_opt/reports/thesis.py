@@ -11,8 +11,8 @@ from fer_opt.reports.tables import Cell, Column, Table, accuracy_cell, badges, l
 __all__ = ["NOT_A_RACE", "Stage", "stages", "thesis_tables"]
 
 NOT_A_RACE = (
-    "Published figures are the thesis's, measured in 2018 on AffectNet and on other machines; "
-    "figures measured here are of this run's model, data and device, so the two stand side by "
+    "Published figures are the thesis’s, measured in 2018 on AffectNet and on other machines; "
+    "figures measured here are of this run’s model, data and device, so the two stand side by "
     "side for orientation and are no race."
 )
 
@@ -55,7 +55,10 @@ def _models(summary: Summary) -> Table:
     )
     measured = tuple(
         (
-            Cell(f"{summary.record.model.name}, {row.recipe}", badges=badges(summary, row)),
+            Cell(
+                f"{summary.record.model.name}, {row.recipe}",
+                badges=tuple(one for one in badges(summary, row) if "never" not in one[0]),
+            ),
             accuracy_cell(row.accuracy),
             Cell(_loss(row.accuracy.cross_entropy) if row.accuracy else "–"),
             Cell(count(parameters)),
@@ -67,7 +70,7 @@ def _models(summary: Summary) -> Table:
     here = f"Measured here: {summary.record.dataset.name}" + (f"; {device.name}" if device else "")
     return Table(
         "thesis-5",
-        f"Like the thesis's {table.where}: scores of the models",
+        f"Like the thesis’s {table.where}: scores of the models",
         columns,
         (
             ("Published: AffectNet, 25K test samples; Intel Core i5", published),
@@ -116,7 +119,7 @@ def _training(summary: Summary) -> Table | None:
     body.append(_test_row(printed["Test set"], summary))
     return Table(
         "thesis-6",
-        f"Like the thesis's {table.where}: training result",
+        f"Like the thesis’s {table.where}: training result",
         columns,
         (("", tuple(body)),),
         (
@@ -183,7 +186,7 @@ def _labels(summary: Summary) -> Table | None:
     )
     return Table(
         "thesis-7",
-        f"Like the thesis's {table.where}: accuracy per label",
+        f"Like the thesis’s {table.where}: accuracy per label",
         columns,
         (("", tuple(body)),),
         (

@@ -1,0 +1,33 @@
+"""The report's charts: Altair specifications, compiled to Vega so that names can be placed.
+
+Colours are the page's CSS variables, which Vega's SVG renderer hands through; that is how charts
+follow the reader's dark or light mode and the print style sheet. No chart relies on colour alone.
+"""
+
+from __future__ import annotations
+
+from fer_opt.reports.charts.drawing import Chart
+from fer_opt.reports.charts.labels import labels_chart
+from fer_opt.reports.charts.latency import drift_chart, latency_chart
+from fer_opt.reports.charts.trade_off import trade_off_chart
+from fer_opt.reports.charts.training import training_charts
+from fer_opt.reports.summary import Summary
+
+__all__ = ["Chart", "charts_of"]
+
+
+def charts_of(summary: Summary) -> dict[str, Chart]:
+    """Every chart the record has data for, by name.
+
+    The names are ``accuracy-time``, ``accuracy-size``, ``latency``, ``drift``, ``labels``,
+    ``training-accuracy`` and ``training-loss``.
+    """
+    made = (
+        trade_off_chart(summary, cost="time"),
+        trade_off_chart(summary, cost="size"),
+        latency_chart(summary),
+        drift_chart(summary),
+        labels_chart(summary),
+        *training_charts(summary.record),
+    )
+    return {chart.name: chart for chart in made if chart is not None}

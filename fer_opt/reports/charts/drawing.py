@@ -1,0 +1,199 @@
+"""What all charts share: their look, their tooltips, and the way from Altair to Vega."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from fer_opt.reports.formats import significant
+
+__all__ = [
+    "DRAWN_SERIES",
+    "Chart",
+    "Row",
+    "compiled",
+    "cost_axis",
+    "cost_scale",
+    "layer",
+    "place_names",
+    "series",
+    "short_names",
+    "size_legend_values",
+    "tooltip",
+]
+
+Row = dict[str, Any]
+
+SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right",
+    "triangle-left",
+)  # fmt: skip
+COLOURS = tuple(f"var(--series-{index})" for index in range(len(SHAPES)))
+
+DRAWN_SERIES = len(SHAPES)
+"""More series than this cannot be told apart by shape."""
+
+LOG_FROM = 4.0
+"""Largest over smallest value from which an axis of times or sizes is logarithmic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure.
+
+    Attributes:
+        name: unique in the page, fit for an id.
+        title: what it shows.
+        caption: how to read it, a few sentences of plain text.
+        description: for readers who cannot see it.
+        spec: Vega specification.
+    """
+
+    name: str
+    title: str
+    caption: str
+    description: str
+    spec: Row
+
+
+def layer(rows: Sequence[Row], name: str) -> alt.Chart:
+    """An empty layer over inline data; its marks are called ``{name}_marks`` in Vega."""
+    return alt.Chart(alt.InlineData(values=list(rows))).properties(name=name)
+
+
+def tooltip(fields: dict[str, str]) -> list[alt.Tooltip]:
+    """Fields to show, each with its heading."""
+    return [alt.Tooltip(field=field, type="nominal", title=fields[field]) for field in fields]
+
+
+def series(names: Sequence[str]) -> Row:
+    """Encodings of the field ``series`` for up to eight names: colour and shape, one legend."""
+    size = len(names)
+    legend = alt.Legend(symbolOpacity=1, symbolSize=70) if size > 1 else None
+    colours = alt.Scale(domain=list(names), range=list(COLOURS[:size]))
+    shapes = alt.Scale(domain=list(names), range=list(SHAPES[:size]))
+    return {
+        "color": alt.Color("series:N", title=None, scale=colours, legend=legend),
+        "shape": alt.Shape("series:N", title=None, scale=shapes, legend=legend),
+    }
+
+
+def short_names(names: Iterable[str], limit: int = 24) -> dict[str, str]:
+    """A short name for each, by name; cut ones that would be alike are numbered."""
+    short: dict[str, str] = {}
+    for name in names:
+        cut = name if len(name) <= limit else f"{name[: limit - 1]}…"
+        number = 2
+        while cut in short.values():
+            cut = f"{name[: limit - 4]}… {number}"
+            number += 1
+        short[name] = cut
+    return short
+
+
+def cost_scale(values: Sequence[float], padding: float = 26) -> alt.Scale:
+    """A scale for times or sizes: logarithmic where they span much."""
+    wide = _wide(values)
+    return alt.Scale(type="log" if wide else "linear", zero=False, nice=not wide, padding=padding)
+
+
+def cost_axis(values: Sequence[float]) -> alt.Axis:
+    """Ticks of such a scale: 1, 2 and 5 of each power of ten where it is logarithmic."""
+    if not _wide(values):
+        return alt.Axis(format="~r", tickCount=6, labelOverlap=True)
+    first, last = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
+    ticks = [base * 10.0**power for power in range(first - 1, last + 2) for base in (1, 2, 5)]
+    return alt.Axis(values=ticks, format="~r", labelOverlap=True)
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return max(values) / min(values) >= LOG_FROM
+
+
+def size_legend_values(sizes: Sequence[float]) -> list[float]:
+    """The smallest and the largest size, rounded as :func:`significant` shows them."""
+    return sorted(
+        {float(significant(size, 2).replace(",", "")) for size in (min(sizes), max(sizes))}
+    )
+
+
+def place_names(spec: Row, points: str) -> None:
+    """Name each point by its field ``label``, no two names overlapping (Vega's label transform).
+
+    A name that finds no room is left out; the tooltip and the table still have it.
+    """
+    spec["marks"].append(
+        {
+            "type": "text",
+            "name": "names",
+            "interactive": False,
+            "from": {"data": points},
+            "encode": {
+                "enter": {
+                    "text": {"field": "datum.label"},
+                    "fill": {"value": "var(--ink)"},
+                    "stroke": {"value": "var(--card)"},
+                    "strokeWidth": {"value": 3},
+                    "fontSize": {"value": 12},
+                    "fontWeight": {"value": 600},
+                }
+            },
+            "transform": [
+                {
+                    "type": "label",
+                    "size": {"signal": "[width, height]"},
+                    "anchor": ["right", "left", "top", "bottom", "top-right", "bottom-right",
+                               "top-left", "bottom-left"],
+                    "offset": [5],
+                    "padding": 0,
+                }
+            ],
+        }
+    )  # fmt: skip
+
+
+def compiled(chart: alt.LayerChart | alt.FacetChart, height: int) -> Row:
+    """``chart`` as Vega, as wide as its place in the page and ``height`` pixels high."""
+    full = chart.properties(
+        width="container",
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        background="transparent",
+        padding=2,
+    ).configure(**CONFIG)
+    return dict(vl_convert.vegalite_to_vega(full.to_dict()))
+
+
+CONFIG: Row = {
+    "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--muted)",
+        "titleColor": "var(--muted)",
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "labelFontSize": 11.5,
+        "titleFontSize": 12,
+        "gridColor": "var(--grid)",
+        "domainColor": "var(--faint)",
+        "tickColor": "var(--faint)",
+    },
+    "axisY": {"labelColor": "var(--ink)"},
+    "legend": {
+        "orient": "top",
+        "direction": "horizontal",
+        "labelColor": "var(--ink)",
+        "titleColor": "var(--muted)",
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+        "labelFontSize": 12,
+        "labelLimit": 200,
+        "offset": 12,
+        "columnPadding": 12,
+    },
+}

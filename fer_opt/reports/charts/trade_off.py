@@ -1,0 +1,182 @@
+"""Accuracy against what it costs, with the Pareto front."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import altair as alt
+
+from fer_opt.reports.charts.drawing import (
+    Chart,
+    Row,
+    compiled,
+    cost_axis,
+    cost_scale,
+    layer,
+    place_names,
+    short_names,
+    size_legend_values,
+    tooltip,
+)
+from fer_opt.reports.formats import interval, megabytes, milliseconds, percent
+from fer_opt.reports.summary import Summary, VariantSummary
+
+__all__ = ["trade_off_chart"]
+
+LOOKS = {
+    # state: words, shape, fill, stroke
+    "front": ("on the front of all three", "circle", "var(--accent)", "var(--accent)"),
+    "beaten": ("beaten in all three", "circle", "var(--card)", "var(--ink)"),
+    "fit": ("not flagged", "circle", "var(--accent)", "var(--accent)"),
+    "flagged": ("flagged", "cross", "var(--bad)", "var(--bad)"),
+}
+
+
+def trade_off_chart(summary: Summary, cost: Literal["time", "size"]) -> Chart | None:
+    """Every variant's accuracy against its time (file size as area) or its file size.
+
+    None where no variant has both figures.
+    """
+    rows = _points(summary, cost)
+    if not rows:
+        return None
+    front = _front(rows)
+    costs = [row["cost"] for row in rows]
+    x = alt.X(
+        "cost:Q",
+        title="time of one image, ms" if cost == "time" else "file size, MB",
+        scale=cost_scale(costs),
+        axis=cost_axis(costs),
+    )
+    y = alt.Y(
+        "accuracy:Q",
+        title="accuracy",
+        scale=alt.Scale(zero=False, nice=True, padding=12),
+        axis=alt.Axis(format=".1~%", tickCount=6),
+    )
+    chart = alt.layer(
+        layer(front, "front")
+        .mark_line(interpolate="step-after", strokeDash=[5, 4], color="var(--muted)")
+        .encode(x=x, y=y),
+        layer(rows, "accuracyinterval")
+        .mark_rule(color="var(--faint)")
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        layer([row for row in rows if cost == "time"], "timeinterval")
+        .mark_rule(color="var(--faint)")
+        .encode(x=alt.X("cost_low:Q"), x2="cost_high:Q", y=y),
+        _marks(rows, cost).encode(x=x, y=y),
+    )
+    spec = compiled(chart, height=330)
+    place_names(spec, "points_marks")
+    names = ", ".join(row["recipe"] for row in front) or "none"
+    return Chart(
+        name=f"accuracy-{cost}",
+        title=f"Accuracy against {cost}",
+        caption=(
+            f"Up and left is better. The dashed line is this picture’s front: no unflagged "
+            f"variant has both {'less time' if cost == 'time' else 'a smaller file'} and more "
+            "accuracy than one on it. Filled marks are on the front of accuracy, time and size "
+            "taken together. Thin bars are intervals, 95 % for accuracy."
+        ),
+        description=f"Scatter of accuracy against {cost}; on the front: {names}.",
+        spec=spec,
+    )
+
+
+def _marks(rows: list[Row], cost: str) -> alt.Chart:
+    states = [state for state in LOOKS if any(row["state"] == state for row in rows)]
+    words = [LOOKS[state][0] for state in states]
+    shapes, fills, strokes = (
+        alt.Scale(domain=words, range=[LOOKS[state][index] for state in states])
+        for index in (1, 2, 3)
+    )
+    sizes = [row["size_mb"] for row in rows]
+    legend = alt.Legend(
+        values=size_legend_values(sizes),
+        format=".2~s",
+        symbolType="circle",
+        symbolFillColor="transparent",
+        symbolStrokeColor="var(--ink)",
+        titleOrient="left",
+        titlePadding=8,
+    )
+    area = alt.Size(
+        "size_mb:Q", title="file, MB", scale=alt.Scale(range=[60, 260], zero=False), legend=legend
+    )
+    return (
+        layer(rows, "points")
+        .mark_point(filled=True, opacity=1, fillOpacity=0.75, strokeWidth=1.6)
+        .encode(
+            size=area if cost == "time" and min(sizes) < max(sizes) else alt.value(100),
+            shape=alt.Shape("words:N", title=None, scale=shapes),
+            fill=alt.Fill("words:N", title=None, scale=fills),
+            stroke=alt.Stroke("words:N", title=None, scale=strokes),
+            tooltip=tooltip(
+                {
+                    "recipe": "variant",
+                    "accuracy_text": "accuracy",
+                    "time_text": "time",
+                    "size_text": "file",
+                    "words": "state",
+                }
+            ),
+        )
+    )
+
+
+def _points(summary: Summary, cost: str) -> list[Row]:
+    short = short_names(row.recipe for row in summary.rows)
+    points = []
+    for row in summary.rows:
+        accuracy, latency, size_mb = row.accuracy, row.latency, row.variant.size_bytes / 1e6
+        if accuracy is None or (cost == "time" and latency is None) or size_mb <= 0:
+            continue
+        state = _state(row)
+        points.append(
+            {
+                "recipe": row.recipe,
+                "label": short[row.recipe],
+                "accuracy": accuracy.accuracy,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "size_mb": size_mb,
+                "cost": latency.median_ms if latency and cost == "time" else size_mb,
+                "cost_low": latency.low_ms if latency else None,
+                "cost_high": latency.high_ms if latency else None,
+                "state": state,
+                "words": LOOKS[state][0],
+                "accuracy_text": f"{percent(accuracy.accuracy)} "
+                f"({interval(percent(accuracy.low), percent(accuracy.high))})",
+                "time_text": f"{milliseconds(latency.median_ms)} "
+                f"({interval(milliseconds(latency.low_ms), milliseconds(latency.high_ms))})"
+                if latency
+                else "not timed",
+                "size_text": megabytes(row.variant.size_bytes),
+            }
+        )
+    # Large marks first, so that small ones stay on top of them.
+    return sorted(points, key=lambda point: -point["size_mb"])
+
+
+def _state(row: VariantSummary) -> str:
+    if row.flagged:
+        return "flagged"
+    if row.latency is None:
+        return "fit"
+    return "front" if row.on_front else "beaten"
+
+
+def _front(rows: list[Row]) -> list[Row]:
+    fit = [row for row in rows if row["state"] != "flagged"]
+
+    def beaten(row: Row) -> bool:
+        own = (row["cost"], row["accuracy"])
+        return any(
+            other["cost"] <= row["cost"]
+            and other["accuracy"] >= row["accuracy"]
+            and (other["cost"], other["accuracy"]) != own
+            for other in fit
+        )
+
+    front = [row for row in fit if not beaten(row)]
+    return sorted(front, key=lambda row: (row["cost"], row["accuracy"]))
