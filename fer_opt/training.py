@@ -136,11 +136,11 @@ def read_history(folder: Path) -> tuple[TrainingEpoch, ...]:
     Raises:
         ExperimentError: the history is damaged.
     """
-    latest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS_NAME))
-    if latest is None:
+    checkpoint = _latest_checkpoint(folder)
+    if checkpoint is None:
         return ()
     # The history is written first, so that it may be one epoch ahead of the weights.
-    done = int(latest.rpartition("-")[2])
+    done = int(checkpoint.name.rpartition("-")[2])
     path = folder / HISTORY_NAME
     try:
         history = _HISTORY.validate_json(path.read_bytes())[:done]
@@ -152,6 +152,23 @@ def read_history(folder: Path) -> tuple[TrainingEpoch, ...]:
 
 
 _HISTORY = TypeAdapter(tuple[TrainingEpoch, ...])
+
+
+def _latest_checkpoint(folder: Path) -> Path | None:
+    """The prefix of the files of the last saved epoch, ``epoch-3`` after the third."""
+    listed = folder / CHECKPOINTS_NAME / "checkpoint"
+    if not listed.exists():
+        return None
+    try:
+        state = tf.train.get_checkpoint_state(str(listed.parent))
+    except ValueError as exc:  # bytes that are no text
+        raise _damaged(listed) from exc
+    if state is None:
+        raise _damaged(listed)
+    latest = Path(state.model_checkpoint_path)
+    if not latest.with_name(f"{latest.name}.index").exists():
+        raise _damaged(latest)
+    return latest
 
 
 def _check_stream(model: Any, stream: Any, role: str) -> None:
@@ -168,7 +185,7 @@ def _check_stream(model: Any, stream: Any, role: str) -> None:
             f"{tuple(labels.shape)}; turn one-hot rows into indices."
         )
     if int(stream.cardinality()) == 0:
-        raise DatasetError(f"the {role} set is empty; give it at least one image.")
+        raise _empty(role)
 
 
 def _claim(folder: Path, model: Any, settings: TrainingSettings) -> None:
@@ -222,11 +239,12 @@ def _restore(model: Any, folder: Path) -> tuple[Any, tuple[TrainingEpoch, ...]]:
     manager = tf.train.CheckpointManager(
         checkpoint, str(folder / CHECKPOINTS_NAME), max_to_keep=1, checkpoint_name="epoch"
     )
-    if history:
+    latest = _latest_checkpoint(folder)
+    if latest is not None:
         try:
-            checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError, ValueError) as exc:
-            raise _damaged(Path(manager.latest_checkpoint)) from exc
+            checkpoint.restore(str(latest)).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, LookupError, ValueError) as exc:
+            raise _damaged(latest) from exc
     return manager, history
 
 
@@ -245,9 +263,11 @@ def _one_epoch(
         if on_batch is not None:
             on_batch(int(images.shape[0]))
     if figures is None:
-        raise DatasetError("the training set is empty; give it at least one image.")
+        raise _empty("training")
     trained = {key: float(value) for key, value in figures.items()}
     checked = model.evaluate(validation, verbose=0, return_dict=True)
+    if not checked:
+        raise _empty("validation")
     if not math.isfinite(trained["loss"]) or not math.isfinite(checked["loss"]):
         raise ExperimentError(
             f"the loss is no number any more in epoch {number}; lower the learning rate, and check "
@@ -289,6 +309,10 @@ def _training_errors(number: int) -> Iterator[None]:
             "a training or validation sample has a label the model has no output for, or an image "
             "of another size; prepare the data for this model."
         ) from exc
+
+
+def _empty(role: str) -> DatasetError:
+    return DatasetError(f"the {role} set is empty; give it at least one image.")
 
 
 def _damaged(path: Path) -> ExperimentError:

@@ -156,11 +156,9 @@ def _show(facts: Any, measurements: Any, settings: Any, real: bool, json: bool) 
         return
     names = [item.model for item in summaries]
     reference = "float32" if "float32" in names else names[0]
-    summaries = sorted(summaries, key=lambda item: item.median_ms)
-    several = len(summaries) > 1
-    ratios = (
-        {item.model: item for item in paired_ratios(measurements, reference)} if several else {}
-    )
+    several = len(names) > 1
+    pairs = paired_ratios(measurements, reference) if several else ()
+    ratios = {item.model: item for item in pairs}
     print_table(
         f"Latency on {facts.name}",
         ["model", "median ms", "interval ms", "p95 ms", "init ms", "peak MB"]

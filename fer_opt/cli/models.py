@@ -6,7 +6,7 @@ import dataclasses
 
 import typer
 
-from fer_opt.cli.console import print_json
+from fer_opt.cli.console import print_json, print_table, print_text
 from fer_opt.cli.options import AsJson
 
 __all__ = ["register"]
@@ -27,4 +27,20 @@ def show_models(json: AsJson = False) -> None:
     if json:
         print_json([dataclasses.asdict(item) for item in ARCHITECTURES])
         return
-    raise NotImplementedError
+    print_table(
+        "Architectures of the thesis, at 224x224x1 and 8 labels",
+        ["name", "parameters", "published", "accuracy", "section"],
+        [
+            [
+                item.name,
+                f"{item.parameters:,}",
+                f"{item.thesis_parameters:,}",
+                f"{item.thesis_accuracy:.3f}",
+                item.thesis_section,
+            ]
+            for item in ARCHITECTURES
+        ],
+    )
+    for item in ARCHITECTURES:
+        print_text(f"{item.name}: {item.summary}. {item.note}".strip())
+    print_text("Published figures are those of the thesis's Table 5, on AffectNet.")

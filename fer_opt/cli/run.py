@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fer_opt.cli.console import Terminal, print_json, say
+from fer_opt.cli.console import Terminal, print_json, print_table, say
 
 __all__ = ["register"]
 
@@ -125,7 +125,37 @@ def _carry_out(wanted: Any, base: Path, folder: Path, fresh: bool, json: bool) -
     _write(record, folder)
 
 
-def _summarise(record: Any) -> None: ...
+def _summarise(record: Any) -> None:
+    """Print one row for each variant."""
+    from fer_opt.cli.convert import megabytes
+    from fer_opt.reports.statistics import summarise_latency
+
+    latency = {item.model: item for item in summarise_latency(record.measurements)}
+    accuracy = {item.recipe: item for item in record.accuracies}
+    print_table(
+        record.name,
+        ["variant", "size", "accuracy", "95 % interval", "balanced", "median ms", ""],
+        [
+            [
+                variant.recipe,
+                megabytes(variant.size_bytes),
+                f"{accuracy[variant.recipe].accuracy:.3f}",
+                f"{accuracy[variant.recipe].low:.3f} to {accuracy[variant.recipe].high:.3f}",
+                f"{accuracy[variant.recipe].balanced_accuracy:.3f}",
+                f"{latency[variant.recipe].median_ms:.3g}" if latency else "not timed",
+                "FLAGGED" if variant.check.flags else "",
+            ]
+            for variant in record.variants
+        ],
+    )
+    for variant in record.variants:
+        for sentence in variant.check.flags:
+            say(f"WARNING: {variant.recipe}: {sentence}")
+    for item in record.accuracies:
+        if item.never_predicted:
+            say(f"WARNING: {item.recipe} never predicts {', '.join(item.never_predicted)}.")
+    for note in record.notes:
+        say(note)
 
 
 def _write(record: Any, folder: Path) -> None:

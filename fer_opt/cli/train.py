@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fer_opt.cli.console import Terminal, print_json, print_table, say
 from fer_opt.cli.options import (
     Annotations,
     AsJson,
@@ -101,3 +104,47 @@ def train(
         ),
     )
     check_experiment(wanted, "fer-opt train")
+    from fer_opt.experiment.sources import open_sources
+    from fer_opt.experiment.trained import train_model
+    from fer_opt.export import export as export_model
+    from fer_opt.export import plot_history
+    from fer_opt.files import make_folder
+    from fer_opt.models import architecture as known_architecture
+
+    known_architecture(architecture)
+    terminal = Terminal()
+    sources = open_sources(wanted, Path(), terminal)
+    folder = make_folder(out or Path("runs") / architecture)
+    if fresh:
+        shutil.rmtree(folder / "trained", ignore_errors=True)
+    model, history = train_model(wanted, sources, folder, terminal)
+    written = [
+        folder / "trained" / "model.keras",
+        *(export_model(model.keras, folder / "exported", export) if export else ()),
+    ]
+    plot_history(history, folder / "history.svg")
+    written.append(folder / "history.svg")
+    if json:
+        print_json(
+            {
+                "history": [dataclasses.asdict(epoch) for epoch in history],
+                "files": [str(path) for path in written],
+            }
+        )
+        return
+    print_table(
+        f"{architecture} on {sources.training.name if sources.training else ''}",
+        ["epoch", "accuracy", "loss", "validation accuracy", "validation loss"],
+        [
+            [
+                str(epoch.epoch),
+                f"{epoch.accuracy:.3f}",
+                f"{epoch.loss:.3f}",
+                f"{epoch.validation_accuracy:.3f}",
+                f"{epoch.validation_loss:.3f}",
+            ]
+            for epoch in history
+        ],
+    )
+    for path in written:
+        say(f"Wrote {path}")

@@ -120,7 +120,7 @@ def draw_muscles(expression: str, random: Random, strength: float, unrest: float
 
 def face_shapes(muscles: Muscles, random: Random) -> list[Shape]:
     """Everything from the hair behind to the glasses in front, of a person drawn at random."""
-    skin = random.uniform(85, 225)
+    skin = random.uniform(105, 225)
     hair = random.choice((random.uniform(10, 60), random.uniform(10, 110), random.uniform(90, 220)))
     if abs(hair - skin) < 25:
         hair = max(8.0, hair - 50)
@@ -279,7 +279,7 @@ def _eyes(muscles: Muscles, random: Random, skin: float, line: float) -> list[Sh
         lower = Curve(inner, (x, height + down), outer)
         shapes += [
             Shape(_band(upper, lower), white),
-            Shape((ball + (x, height),), iris),
+            Shape((np.add(ball, (x, height)),), iris),
             Shape((upper,), line * 0.7, 0.045),
             Shape((lower,), skin * 0.72, 0.02),
         ]
@@ -297,8 +297,8 @@ def _brows(muscles: Muscles, random: Random, grey: float) -> list[Shape]:
     inner_x = max(0.05, random.uniform(0.13, 0.18) - 0.06 * muscles.knit)
     shapes = []
     for side in (-1, 1):
-        inner_y = base - 0.13 * muscles.inner_brow + 0.03 * max(muscles.knit, 0.0) + side * uneven
-        outer_y = base + 0.04 - 0.13 * muscles.outer_brow + side * uneven
+        inner_y = base - 0.16 * muscles.inner_brow + 0.03 * max(muscles.knit, 0.0) + side * uneven
+        outer_y = base + 0.04 - 0.15 * muscles.outer_brow + side * uneven
         middle_y = (inner_y + outer_y) / 2 - arch - 0.03 * muscles.outer_brow
         xs = (side * inner_x, side * 0.36, side * 0.56)
         upper = Curve((xs[0], inner_y), (xs[1], middle_y), (xs[2], outer_y))
@@ -330,11 +330,11 @@ def _mouth(muscles: Muscles, random: Random, skin: float) -> list[Shape]:
     full = random.uniform(0.03, 0.07) * (1 - 0.75 * min(max(muscles.press, 0.0), 1.0))
     lips = skin * random.uniform(0.58, 0.82)
     pull = muscles.one_corner
-    left = (-half - 0.015 * max(0.0, -pull), y - 0.12 * (muscles.corner + max(0.0, -pull)))
-    right = (half + 0.015 * max(0.0, pull), y - 0.12 * (muscles.corner + max(0.0, pull)))
+    left = (-half - 0.015 * max(0.0, -pull), y - 0.15 * (muscles.corner + max(0.0, -pull)))
+    right = (half + 0.015 * max(0.0, pull), y - 0.15 * (muscles.corner + max(0.0, pull)))
     lifted = 0.09 * max(muscles.upper_lip, 0.0)
     # a smile's middle hangs, a frown's rises
-    top = y - 0.05 * muscles.open - lifted + 0.05 * muscles.corner
+    top = y - 0.05 * muscles.open - lifted + 0.06 * muscles.corner
     gap = max(0.0, 0.36 * muscles.open + 0.1 * lifted - 0.03 * muscles.pout)
     rim = top + gap + full * 1.3 + 0.05 * max(muscles.pout, 0.0)
     upper = Curve(left, (0.0, top), right)
@@ -360,7 +360,7 @@ def _glasses(random: Random, skin: float) -> list[Shape]:
     grey = random.choice((15.0, skin * 0.5, 200.0))
     ring = np.concatenate((_CIRCLE, _CIRCLE[:1])) * (0.25, random.uniform(0.17, 0.22))
     return [
-        Shape((ring + (-0.34, -0.1),), grey, 0.03),
-        Shape((ring + (0.34, -0.1),), grey, 0.03),
+        Shape((np.subtract(ring, (0.34, 0.1)),), grey, 0.03),
+        Shape((np.add(ring, (0.34, -0.1)),), grey, 0.03),
         Shape((np.array(((-0.09, -0.12), (0.09, -0.12))),), grey, 0.03),
     ]

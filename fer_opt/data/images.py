@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from fer_opt.data.dataset import BadSampleError, Image
 
 __all__ = ["IMAGE_SUFFIXES", "crop", "decode"]
 
-IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
-)
+IMAGE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tif", ".tiff", ".webp",
+))  # fmt: skip
 
 
 def decode(path: Path, where: str) -> Image:
@@ -37,7 +40,7 @@ def decode(path: Path, where: str) -> Image:
             return _pixels(ImageOps.exif_transpose(file))
     except FileNotFoundError as exc:
         raise BadSampleError(where, "is missing") from exc
-    except PillowImage.UnidentifiedImageError as exc:
+    except UnidentifiedImageError as exc:
         raise BadSampleError(where, "is no image in any format Pillow knows") from exc
     except Exception as exc:  # damaged files make Pillow's plugins raise nearly anything
         raise BadSampleError(where, f"is a damaged image ({_first_line(exc)})") from exc
@@ -70,7 +73,7 @@ def _pixels(image: PillowImage.Image) -> Image:
     return np.array(image, dtype=np.uint8)
 
 
-def _eight_bits(pixels: np.ndarray) -> Image:  # type: ignore[type-arg]
+def _eight_bits(pixels: npt.NDArray[Any]) -> Image:
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError("its pixels exceed 16 bits")
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -141,10 +141,9 @@ def _dog(narrow: float, wide: float) -> Step:
 
     def dog(image: Image, _: Interpolation) -> Image:
         pixels = image.astype(np.float32)
-        difference = cv2.GaussianBlur(pixels, (0, 0), narrow) - cv2.GaussianBlur(
-            pixels, (0, 0), wide
-        )
-        return np.clip(np.rint(difference + 128), 0, 255).astype(np.uint8)
+        less, more = (cv2.GaussianBlur(pixels, (0, 0), deviation) for deviation in (narrow, wide))
+        signed = np.asarray(less - more, np.float32)
+        return np.clip(np.rint(signed + 128), 0, 255).astype(np.uint8)
 
     return dog
 

@@ -101,7 +101,7 @@ def _shares(counts: Counts, fraction: float) -> Counts:
     floors = np.floor(exact)
     missing = round(float(exact.sum())) - int(floors.sum())
     order = np.argsort(-(exact - floors), kind="stable")
-    shares = floors.astype(np.int64)
+    shares: Counts = floors.astype(np.int64)
     shares[order[:missing]] += 1
     return shares
 

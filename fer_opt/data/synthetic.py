@@ -36,13 +36,13 @@ _SUPERSAMPLED_BELOW = 128
 # right: how strongly an expression is shown, and how much a face moves without meaning anything.
 _STRENGTH = {
     "neutral": (1.0, 1.0),
-    "happy": (0.6, 1.3),
-    "sad": (0.6, 1.3),
-    "surprise": (0.6, 1.3),
-    "fear": (0.6, 1.3),
-    "disgust": (0.5, 1.2),
-    "anger": (0.6, 1.3),
-    "contempt": (0.5, 1.4),
+    "happy": (0.65, 1.3),
+    "sad": (0.65, 1.3),
+    "surprise": (0.65, 1.3),
+    "fear": (0.65, 1.3),
+    "disgust": (0.4, 1.0),
+    "anger": (0.65, 1.3),
+    "contempt": (0.45, 1.3),
 }
 _UNREST = 0.09
 
@@ -120,7 +120,7 @@ class _FaceDrawer:
 
 @functools.lru_cache(maxsize=4)
 def _grid(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """x and y of each pixel, -1 to 1."""
+    """Each pixel's x and y, -1 to 1."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     return axis[None, :], axis[:, None]
 
@@ -135,15 +135,15 @@ def _background(random: Random, side: int) -> Image:
 
 def _pose(random: Random) -> npt.NDArray[np.float64]:
     """3x3 homography from face units to a canvas of -1 to 1: zoom, roll, shift, yaw and pitch."""
-    zoom = random.uniform(1.0, 1.2)
-    roll = math.radians(random.gauss(0.0, 6.0))
+    zoom = random.uniform(1.05, 1.25)
+    roll = math.radians(random.gauss(0.0, 5.0))
     yaw, pitch = random.gauss(0.0, 0.1), random.gauss(0.0, 0.06)
     cos, sin = zoom * math.cos(roll), zoom * math.sin(roll)
     squeeze = 1 - abs(yaw) * 0.4
     return np.array(
         (
-            (cos * squeeze, -sin, random.gauss(0.0, 0.05)),
-            (sin * squeeze, cos, random.gauss(0.0, 0.05) + 0.02),
+            (cos * squeeze, -sin, random.gauss(0.0, 0.04)),
+            (sin * squeeze, cos, random.gauss(0.0, 0.04) + 0.02),
             (yaw, pitch, 1.0),
         )
     )
@@ -171,6 +171,7 @@ def _draw(canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], sid
 def _photograph(canvas: Image, random: Random, side: int) -> Image:
     """Light from one side, a shadow, contrast and brightness, blur, noise."""
     x, y = _grid(side)
+    pixels: npt.NDArray[np.float32]
     angle = random.uniform(0.0, 2 * math.pi)
     slope = random.uniform(0.0, 0.35)
     light = 1 + slope * (math.cos(angle) * x + math.sin(angle) * y)
@@ -178,12 +179,12 @@ def _photograph(canvas: Image, random: Random, side: int) -> Image:
         turn, edge = random.uniform(0.0, 2 * math.pi), random.uniform(-0.1, 0.7)
         depth = (math.cos(turn) * x + math.sin(turn) * y - edge) * 4
         light *= 1 - random.uniform(0.15, 0.4) * np.clip(depth, 0, 1)
-    contrast = random.uniform(0.6, 1.1)
+    contrast = random.uniform(0.7, 1.15)
     pixels = canvas * (light * contrast)
     pixels += 128 * (1 - contrast) + random.gauss(0.0, 20.0)
     blur = max(0.0, random.gauss(0.25, 0.3)) * side / SIDE
     if blur > 0.2:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
+        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)  # type: ignore[assignment]
     noise = np.random.Generator(np.random.SFC64(random.getrandbits(63)))
-    pixels += noise.standard_normal((side, side), np.float32) * random.uniform(1.0, 10.0)
+    pixels += noise.standard_normal((side, side), np.float32) * random.uniform(1.0, 9.0)
     return np.clip(pixels, 0, 255).astype(np.uint8)

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fer_opt.experiment.trained import given_model, train_model
-
 import fer_opt
 from fer_opt.convention import InputConvention
 from fer_opt.errors import ExperimentError, RecordError
@@ -22,6 +20,7 @@ from fer_opt.experiment.settle import settle_convention, suspect_range
 from fer_opt.experiment.sources import Sources, open_sources
 from fer_opt.experiment.specification import Experiment, experiment_toml
 from fer_opt.experiment.timing import measure_latency
+from fer_opt.experiment.trained import given_model, train_model, trained_input
 from fer_opt.experiment.variants import make_variants
 from fer_opt.files import make_folder
 from fer_opt.keras_io import TrainedModel
@@ -73,10 +72,11 @@ def run_experiment(
         previous = _previous(out, fingerprint, fresh)
         if given is None:
             model, history = train_model(experiment, sources, out, progress)
+            stated = trained_input(experiment, sources)
         else:
-            model, history = given, ()
+            model, history, stated = given, (), experiment.input
         if previous is None:
-            convention = settle_convention(model, experiment.input, sources.evaluation, progress)
+            convention = settle_convention(model, stated, sources.evaluation, progress)
         else:
             convention = previous.convention
             progress.say(f"Going on with the run in {out}.")

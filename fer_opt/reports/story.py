@@ -235,11 +235,11 @@ def _stages_caveat(record: RunRecord) -> str:
     rest = found["Total"] - found["Classifying"]
     detection = found["Face detection"]
     return (
-        "And the classifier is one of five stages. The thesis’s phone spent "
-        f"{detection:,.1f}\u00a0ms in face detection alone ({published_table(8).where}); with a "
-        f"classifier that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms "
-        f"there. So this run says which variant to carry to a phone; it cannot say that a photo "
-        f"is classified within {significant(record.target_ms)}\u00a0ms on one."
+        f"And the classifier is one of five stages. By the thesis’s {published_table(8).where}, "
+        f"its phone spent {detection:,.1f}\u00a0ms in face detection alone: with a classifier "
+        f"that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms there. So "
+        "this run says which variant to carry to a phone; it cannot say that a photo is "
+        f"classified within {significant(record.target_ms)}\u00a0ms on one."
     )
 
 

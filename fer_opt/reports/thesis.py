@@ -102,7 +102,7 @@ def _training(summary: Summary) -> Table | None:
     )
     here = {str(line.epoch): line for line in history}
     epochs = sorted({*here, *(name for name in printed if name.isdigit())}, key=int)
-    body = []
+    body: list[tuple[Cell, ...]] = []
     for epoch in epochs:
         line, old = here.get(epoch), printed.get(epoch)
         body.append(
@@ -163,7 +163,7 @@ def _labels(summary: Summary) -> Table | None:
         Column("Here: misclassified", True),
         Column("Here: accuracy", True),
     )
-    body = []
+    body: list[tuple[Cell, ...]] = []
     for score in scores:
         old = printed.pop(canonical_label(score.label), None)
         never = bool(score.support) and not score.predicted

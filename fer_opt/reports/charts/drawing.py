@@ -20,6 +20,7 @@ __all__ = [
     "cost_axis",
     "cost_scale",
     "layer",
+    "legend_columns",
     "place_names",
     "series",
     "short_names",
@@ -74,13 +75,23 @@ def tooltip(fields: dict[str, str]) -> list[alt.Tooltip]:
 def series(names: Sequence[str]) -> Row:
     """Encodings of the field ``series`` for up to eight names: colour and shape, one legend."""
     size = len(names)
-    legend = alt.Legend(symbolOpacity=1, symbolSize=70) if size > 1 else None
+    legend = (
+        alt.Legend(symbolOpacity=1, symbolSize=70, columns=legend_columns(names))
+        if size > 1
+        else None
+    )
     colours = alt.Scale(domain=list(names), range=list(COLOURS[:size]))
     shapes = alt.Scale(domain=list(names), range=list(SHAPES[:size]))
     return {
         "color": alt.Color("series:N", title=None, scale=colours, legend=legend),
         "shape": alt.Shape("series:N", title=None, scale=shapes, legend=legend),
     }
+
+
+def legend_columns(names: Sequence[str]) -> alt.ExprRef:
+    """As many columns as fit the chart's width, so that a legend wraps on a narrow screen."""
+    entry = 34 + 7.5 * max(len(name) for name in names)
+    return alt.ExprRef(f"max(1, min({len(names)}, floor(width / {entry:g})))")
 
 
 def short_names(names: Iterable[str], limit: int = 24) -> dict[str, str]:
@@ -147,8 +158,8 @@ def place_names(spec: Row, points: str) -> None:
                 {
                     "type": "label",
                     "size": {"signal": "[width, height]"},
-                    "anchor": ["right", "left", "top", "bottom", "top-right", "bottom-right",
-                               "top-left", "bottom-left"],
+                    "anchor": ["right", "left", "top-left", "bottom-left", "top", "bottom",
+                               "top-right", "bottom-right"],
                     "offset": [5],
                     "padding": 0,
                 }

@@ -80,7 +80,7 @@ def labels_chart(summary: Summary) -> Chart | None:
         .mark_point(filled=True, opacity=1, size=58)
         .encode(x=x, y=y, yOffset=offset, tooltip=tooltip(fields), **look),
     )
-    step = 13 if len(scores) > 1 else 22
+    step = 11 if len(scores) > 1 else 22
     return Chart(
         name="labels",
         title="Accuracy per label",

@@ -13,6 +13,7 @@ from fer_opt.reports.charts.drawing import (
     cost_axis,
     cost_scale,
     layer,
+    legend_columns,
     place_names,
     short_names,
     size_legend_values,
@@ -54,19 +55,21 @@ def trade_off_chart(summary: Summary, cost: Literal["time", "size"]) -> Chart | 
         scale=alt.Scale(zero=False, nice=True, padding=12),
         axis=alt.Axis(format=".1~%", tickCount=6),
     )
-    chart = alt.layer(
+    layers: list[alt.Chart] = [
         layer(front, "front")
         .mark_line(interpolate="step-after", strokeDash=[5, 4], color="var(--muted)")
         .encode(x=x, y=y),
         layer(rows, "accuracyinterval")
         .mark_rule(color="var(--faint)")
         .encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
-        layer([row for row in rows if cost == "time"], "timeinterval")
-        .mark_rule(color="var(--faint)")
-        .encode(x=alt.X("cost_low:Q"), x2="cost_high:Q", y=y),
-        _marks(rows, cost).encode(x=x, y=y),
-    )
-    spec = compiled(chart, height=330)
+    ]
+    if cost == "time":
+        layers.append(
+            layer(rows, "timeinterval")
+            .mark_rule(color="var(--faint)")
+            .encode(x=alt.X("cost_low:Q"), x2="cost_high:Q", y=y)
+        )
+    spec = compiled(alt.layer(*layers, _marks(rows, cost).encode(x=x, y=y)), height=330)
     place_names(spec, "points_marks")
     names = ", ".join(row["recipe"] for row in front) or "none"
     return Chart(
@@ -91,26 +94,32 @@ def _marks(rows: list[Row], cost: str) -> alt.Chart:
         for index in (1, 2, 3)
     )
     sizes = [row["size_mb"] for row in rows]
-    legend = alt.Legend(
+    legend = alt.Legend(columns=legend_columns(words))
+    sizes_legend = alt.Legend(
         values=size_legend_values(sizes),
         format=".2~s",
         symbolType="circle",
         symbolFillColor="transparent",
         symbolStrokeColor="var(--ink)",
+        orient="bottom",
         titleOrient="left",
         titlePadding=8,
+        offset=4,
     )
     area = alt.Size(
-        "size_mb:Q", title="file, MB", scale=alt.Scale(range=[60, 260], zero=False), legend=legend
+        "size_mb:Q",
+        title="file, MB",
+        scale=alt.Scale(range=[60, 260], zero=False),
+        legend=sizes_legend,
     )
-    return (
+    marks: alt.Chart = (
         layer(rows, "points")
         .mark_point(filled=True, opacity=1, fillOpacity=0.75, strokeWidth=1.6)
         .encode(
             size=area if cost == "time" and min(sizes) < max(sizes) else alt.value(100),
-            shape=alt.Shape("words:N", title=None, scale=shapes),
-            fill=alt.Fill("words:N", title=None, scale=fills),
-            stroke=alt.Stroke("words:N", title=None, scale=strokes),
+            shape=alt.Shape("words:N", title=None, scale=shapes, legend=legend),
+            fill=alt.Fill("words:N", title=None, scale=fills, legend=legend),
+            stroke=alt.Stroke("words:N", title=None, scale=strokes, legend=legend),
             tooltip=tooltip(
                 {
                     "recipe": "variant",
@@ -122,6 +131,7 @@ def _marks(rows: list[Row], cost: str) -> alt.Chart:
             ),
         )
     )
+    return marks
 
 
 def _points(summary: Summary, cost: str) -> list[Row]:

@@ -1,0 +1,170 @@
+"""The record's numbers as CSV files, one line a variant, a label or a process."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fer_opt.reports.record import RunRecord
+from fer_opt.reports.summary import Summary, VariantSummary, summarise
+
+__all__ = ["labels_csv", "measurements_csv", "variants_csv"]
+
+Row = dict[str, Any]
+
+
+def variants_csv(record: RunRecord) -> str:
+    """One line a variant: size, accuracy (shares, 0 to 1), latency (ms), flags.
+
+    The accuracy of each label has a column ``accuracy[<label>]``. Unknown values are empty.
+
+    Raises:
+        MeasurementError: measurements of one variant are unlike and cannot be pooled.
+    """
+    summary = summarise(record)
+    rows = [_variant(summary, row) for row in summary.rows]
+    label_columns = [f"accuracy[{label}]" for label in record.convention.labels]
+    return _written([*_VARIANT_COLUMNS, *label_columns], rows)
+
+
+_VARIANT_COLUMNS = (
+    "recipe", "title", "recommended", "flagged", "flags", "on_front", "size_bytes", "gzip_bytes",
+    "samples", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "cross_entropy",
+    "never_predicted", "mcnemar_p", "only_variant_right", "only_reference_right", "latency_ms",
+    "latency_low_ms", "latency_high_ms", "latency_confidence", "latency_mean_ms",
+    "latency_sd_ms", "latency_p90_ms", "latency_p95_ms", "latency_max_ms", "ratio", "ratio_low",
+    "ratio_high", "ratio_confidence", "ratio_reference", "processes", "inferences",
+    "initialisation_ms", "peak_memory_bytes", "label_agreement", "max_abs_difference", "sha256",
+)  # fmt: skip
+
+
+def _variant(summary: Summary, row: VariantSummary) -> Row:
+    variant, accuracy, latency, ratio = row.variant, row.accuracy, row.latency, row.ratio
+    line: Row = {
+        "recipe": row.recipe,
+        "title": variant.title,
+        "recommended": _yes(row is summary.recommendation.chosen),
+        "flagged": _yes(row.flagged),
+        "flags": " ".join(variant.check.flags),
+        "on_front": _yes(row.on_front),
+        "size_bytes": variant.size_bytes,
+        "gzip_bytes": variant.gzip_bytes,
+        "label_agreement": variant.check.label_agreement,
+        "max_abs_difference": variant.check.max_abs_difference,
+        "sha256": variant.sha256,
+    }
+    if accuracy is not None:
+        line |= {
+            "samples": accuracy.samples,
+            "accuracy": accuracy.accuracy,
+            "accuracy_low": accuracy.low,
+            "accuracy_high": accuracy.high,
+            "balanced_accuracy": accuracy.balanced_accuracy,
+            "cross_entropy": accuracy.cross_entropy,
+            "never_predicted": "; ".join(accuracy.never_predicted),
+        }
+        line |= {f"accuracy[{score.label}]": score.accuracy for score in accuracy.labels}
+        if accuracy.versus_float is not None:
+            line |= {
+                "mcnemar_p": accuracy.versus_float.p_value,
+                "only_variant_right": accuracy.versus_float.only_variant_right,
+                "only_reference_right": accuracy.versus_float.only_reference_right,
+            }
+    if latency is not None:
+        line |= {
+            "latency_ms": latency.median_ms,
+            "latency_low_ms": latency.low_ms,
+            "latency_high_ms": latency.high_ms,
+            "latency_confidence": latency.confidence,
+            "latency_mean_ms": latency.mean_ms,
+            "latency_sd_ms": latency.sd_ms,
+            "latency_p90_ms": latency.p90_ms,
+            "latency_p95_ms": latency.p95_ms,
+            "latency_max_ms": latency.max_ms,
+            "processes": latency.processes,
+            "inferences": latency.inferences,
+            "initialisation_ms": latency.initialisation_ms,
+            "peak_memory_bytes": latency.peak_memory_bytes,
+        }
+    if ratio is not None:
+        line |= {
+            "ratio": ratio.ratio,
+            "ratio_low": ratio.low,
+            "ratio_high": ratio.high,
+            "ratio_confidence": ratio.confidence,
+            "ratio_reference": ratio.reference,
+        }
+    return line
+
+
+def labels_csv(record: RunRecord) -> str:
+    """One line a variant and label: counts, accuracy with its interval, precision and F1."""
+    columns = (
+        "recipe", "label", "support", "predicted", "correct", "accuracy", "low", "high",
+        "precision", "f1",
+    )  # fmt: skip
+    rows = [
+        {"recipe": accuracy.recipe} | {column: getattr(score, column) for column in columns[1:]}
+        for accuracy in record.accuracies
+        for score in accuracy.labels
+    ]
+    return _written(columns, rows)
+
+
+def measurements_csv(record: RunRecord) -> str:
+    """One line an inference, warm-up included, in the order they were made.
+
+    A process's facts repeat on each of its lines, so that the file can be grouped by
+    ``order_index`` without another one beside it.
+    """
+    columns = (
+        "order_index", "recipe", "round", "session", "started_at", "phase", "inference", "ms",
+        "initialisation_ms", "steady", "threads", "cpus", "delegate", "peak_memory_bytes",
+        "load_1m_before", "load_1m_after", "cpu_mhz_before", "cpu_mhz_after",
+        "temperature_c_before", "temperature_c_after",
+    )  # fmt: skip
+    rows: list[Row] = []
+    for one in record.measurements:
+        shared: Row = {
+            "order_index": one.order_index,
+            "recipe": one.model,
+            "round": one.round_index,
+            "session": one.session,
+            "started_at": one.started_at,
+            "initialisation_ms": one.initialisation_ms,
+            "steady": _yes(one.steady),
+            "threads": one.threads,
+            "cpus": " ".join(map(str, one.cpus)),
+            "delegate": one.delegate,
+            "peak_memory_bytes": one.peak_memory_bytes,
+        }
+        for moment, state in (("before", one.before), ("after", one.after)):
+            for field in ("load_1m", "cpu_mhz", "temperature_c"):
+                shared[f"{field}_{moment}"] = getattr(state, field)
+        for phase, series in (("warm-up", one.warm_up_ms), ("counted", one.inference_ms)):
+            rows.extend(
+                {**shared, "phase": phase, "inference": index, "ms": ms}
+                for index, ms in enumerate(series)
+            )
+    return _written(columns, rows)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _written(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    target = io.StringIO()
+    writer = csv.DictWriter(target, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    return target.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Text a spreadsheet would take for a formula, made text by a leading apostrophe (CWE-1236)."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

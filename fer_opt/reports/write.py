@@ -1,0 +1,36 @@
+"""All reports of a record, written beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_opt.files import make_folder, write_atomically
+from fer_opt.reports.csv_tables import labels_csv, measurements_csv, variants_csv
+from fer_opt.reports.html import render_html
+from fer_opt.reports.markdown import render_markdown
+from fer_opt.reports.record import RunRecord
+
+__all__ = ["write_reports"]
+
+
+def write_reports(record: RunRecord, folder: Path) -> tuple[Path, ...]:
+    """Write every report of ``record`` into ``folder``, each atomically, and return their paths.
+
+    They are ``report.html`` (first), ``report.md``, ``variants.csv``, ``labels.csv`` and
+    ``measurements.csv``. All are rendered before the first is written.
+
+    Raises:
+        MeasurementError: measurements of one variant are unlike and cannot be pooled.
+        OutputError: the folder cannot be made, or a file not written.
+    """
+    contents = {
+        "report.html": render_html(record),
+        "report.md": render_markdown(record),
+        "variants.csv": variants_csv(record),
+        "labels.csv": labels_csv(record),
+        "measurements.csv": measurements_csv(record),
+    }
+    make_folder(folder)
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return tuple(folder / name for name in contents)
