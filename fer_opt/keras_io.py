@@ -46,7 +46,7 @@ class TrainedModel:
     """A trained image classifier, whichever Keras it came from.
 
     Attributes:
-        name: the model's own name, or its file's.
+        name: its file's, without the ending, or the model's own.
         source: the file's name, or how the model came to be.
         format: e.g. ``Keras 2 HDF5``.
         sha256: of the file (of JSON and weights, or of all files of a folder, in name order).
@@ -133,11 +133,17 @@ def load_model(
         raise ModelError(_why_not_loaded(path, major, config, exc)) from exc
     titles = {"json": "JSON + HDF5", "zip": ".keras", "hdf5": "HDF5"}
     return from_keras(
-        model, source=path.name, format_=f"Keras {major} {titles[kind]}", sha256=digest
+        model,
+        source=path.name,
+        format_=f"Keras {major} {titles[kind]}",
+        sha256=digest,
+        name=path.stem,
     )
 
 
-def from_keras(model: Any, *, source: str, format_: str, sha256: str) -> TrainedModel:
+def from_keras(
+    model: Any, *, source: str, format_: str, sha256: str, name: str | None = None
+) -> TrainedModel:
     """Wrap a live Keras 2 or Keras 3 model.
 
     Raises:
@@ -155,7 +161,7 @@ def from_keras(model: Any, *, source: str, format_: str, sha256: str) -> Trained
         )
     shape, classes = _classifier_shape(tuple(inputs[0].shape), tuple(outputs[0].shape), source)
     return TrainedModel(
-        name=str(model.name),
+        name=name or str(model.name),
         source=source,
         format=format_,
         sha256=sha256,

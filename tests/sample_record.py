@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from scipy.stats import binomtest
 
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
@@ -157,6 +159,30 @@ def partial_record() -> RunRecord:
         measurements=record.measurements[: len(record.measurements) // 2],
         complete=False,
     )
+
+
+def hostile_record(payload: str) -> RunRecord:
+    """A finished run with ``payload`` in every text that a user, a file or a machine may have set.
+
+    The same text becomes the same hostile text everywhere, so that parts still belong together.
+    """
+    adapter = TypeAdapter(RunRecord)
+    kept = {"created_at", "started_at", "interpolation", "guessed", "kind", "schema_version"}
+
+    def poison(value: Any, name: str = "") -> Any:
+        if isinstance(value, str):
+            return value if name in kept else f"{value}{payload}"
+        if isinstance(value, list):
+            return [poison(item, name) for item in value]
+        if isinstance(value, dict):
+            free = name in {"facts", "unread", "packages", "operators", "float_operators"}
+            return {
+                (f"{key}{payload}" if free else key): poison(item, "" if free else key)
+                for key, item in value.items()
+            }
+        return value
+
+    return adapter.validate_python(poison(adapter.dump_python(sample_record(), mode="json")))
 
 
 def _recipe(name: str) -> tuple[str, int, float, float, str]:

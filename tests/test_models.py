@@ -211,4 +211,5 @@ def test_tflite_gives_the_same_outputs(name, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
     outputs = Classifier(path).predict(images)
-    np.testing.assert_allclose(outputs, model(images).numpy(), atol=1e-5)
+    # The converter folds batch normalization into convolutions, which rounds differently.
+    np.testing.assert_allclose(outputs, model(images).numpy(), atol=1e-4)

@@ -165,6 +165,7 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(uninterrupted, t
     assert_same_weights(model, uninterrupted[0])
 
 
+@pytest.mark.slow
 def test_a_run_may_be_interrupted_twice(uninterrupted, tmp_path):
     run_until(tmp_path, 100)
     run_until(tmp_path, 100)
@@ -174,6 +175,7 @@ def test_a_run_may_be_interrupted_twice(uninterrupted, tmp_path):
     assert_same_weights(model, uninterrupted[0])
 
 
+@pytest.mark.slow
 def test_a_process_killed_by_the_system_resumes(uninterrupted, tmp_path):
     code = f"""
 import sys, time

@@ -171,7 +171,6 @@ def _draw(canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], sid
 def _photograph(canvas: Image, random: Random, side: int) -> Image:
     """Light from one side, a shadow, contrast and brightness, blur, noise."""
     x, y = _grid(side)
-    pixels: npt.NDArray[np.float32]
     angle = random.uniform(0.0, 2 * math.pi)
     slope = random.uniform(0.0, 0.35)
     light = 1 + slope * (math.cos(angle) * x + math.sin(angle) * y)
@@ -180,7 +179,7 @@ def _photograph(canvas: Image, random: Random, side: int) -> Image:
         depth = (math.cos(turn) * x + math.sin(turn) * y - edge) * 4
         light *= 1 - random.uniform(0.15, 0.4) * np.clip(depth, 0, 1)
     contrast = random.uniform(0.7, 1.15)
-    pixels = canvas * (light * contrast)
+    pixels = canvas.astype(np.float32) * (light * contrast)
     pixels += 128 * (1 - contrast) + random.gauss(0.0, 20.0)
     blur = max(0.0, random.gauss(0.25, 0.3)) * side / SIDE
     if blur > 0.2:

@@ -201,7 +201,7 @@ def _recommend(rows: tuple[VariantSummary, ...], target_ms: float) -> Recommenda
         for accuracy, row in scored
         if row is best_row or (accuracy.accuracy >= best.low and not _worse(accuracy))
     )
-    return _cheapest(tied, best_row, target_ms)
+    return _cheapest(tied, best_row, target_ms, unrivalled=len(scored) == 1)
 
 
 def _worse(accuracy: Accuracy) -> bool:
@@ -214,7 +214,7 @@ def _worse(accuracy: Accuracy) -> bool:
 
 
 def _cheapest(
-    tied: tuple[VariantSummary, ...], best: VariantSummary, target_ms: float
+    tied: tuple[VariantSummary, ...], best: VariantSummary, target_ms: float, unrivalled: bool
 ) -> Recommendation:
     timed = [(row.latency, row) for row in tied if row.latency is not None]
     if timed:
@@ -226,20 +226,26 @@ def _cheapest(
     return Recommendation(
         chosen,
         tied,
-        _reason(chosen, best, tied, timed=bool(timed)),
+        _reason(chosen, best, tied, timed=bool(timed), unrivalled=unrivalled),
         _budget(chosen.latency, target_ms),
     )
 
 
 def _reason(
-    chosen: VariantSummary, best: VariantSummary, tied: tuple[VariantSummary, ...], timed: bool
+    chosen: VariantSummary,
+    best: VariantSummary,
+    tied: tuple[VariantSummary, ...],
+    timed: bool,
+    unrivalled: bool,
 ) -> str:
+    if unrivalled:
+        return "It is the only unflagged variant whose accuracy is known."
     if len(tied) == 1:
         return "It is the most accurate unflagged variant, and no other comes within noise of it."
     others = [row.recipe for row in tied if row is not chosen]
     names = _listed(others) if len(others) <= 4 else f"{len(others)} other variants"
     first = (
-        f"It is the most accurate unflagged variant together with {names}"
+        f"It is the most accurate unflagged variant, though {names} cannot be told from it"
         if chosen is best
         else f"Its accuracy cannot be told from that of the best, {best.recipe}"
     )

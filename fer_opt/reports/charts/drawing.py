@@ -89,9 +89,10 @@ def series(names: Sequence[str]) -> Row:
 
 
 def legend_columns(names: Sequence[str]) -> alt.ExprRef:
-    """As many columns as fit the chart's width, so that a legend wraps on a narrow screen."""
+    """As many columns as fit the chart's place, so that a legend wraps on a narrow screen."""
     entry = 34 + 7.5 * max(len(name) for name in names)
-    return alt.ExprRef(f"max(1, min({len(names)}, floor(width / {entry:g})))")
+    columns = f"floor((containerSize()[0] - 90) / {entry:g})"
+    return alt.ExprRef(f"max(1, min({len(names)}, {columns}))")
 
 
 def short_names(names: Iterable[str], limit: int = 24) -> dict[str, str]:
@@ -136,36 +137,56 @@ def size_legend_values(sizes: Sequence[float]) -> list[float]:
 def place_names(spec: Row, points: str) -> None:
     """Name each point by its field ``label``, no two names overlapping (Vega's label transform).
 
-    A name that finds no room is left out; the tooltip and the table still have it.
+    A line leads from a name to its point. A name that finds no room is left out; the tooltip and
+    the table still have it.
     """
-    spec["marks"].append(
-        {
-            "type": "text",
-            "name": "names",
-            "interactive": False,
-            "from": {"data": points},
-            "encode": {
-                "enter": {
-                    "text": {"field": "datum.label"},
-                    "fill": {"value": "var(--ink)"},
-                    "stroke": {"value": "var(--card)"},
-                    "strokeWidth": {"value": 3},
-                    "fontSize": {"value": 12},
-                    "fontWeight": {"value": 600},
-                }
-            },
-            "transform": [
-                {
-                    "type": "label",
-                    "size": {"signal": "[width, height]"},
-                    "anchor": ["right", "left", "top-left", "bottom-left", "top", "bottom",
-                               "top-right", "bottom-right"],
-                    "offset": [5],
-                    "padding": 0,
-                }
-            ],
-        }
-    )  # fmt: skip
+    near = [
+        "right",
+        "left",
+        "top-left",
+        "bottom-left",
+        "top",
+        "bottom",
+        "top-right",
+        "bottom-right",
+    ]
+    far = ["top-right", "top-left", "bottom-right", "bottom-left", "top", "bottom"]
+    text = {
+        "text": {"field": "datum.label"},
+        "fill": {"value": "var(--ink)"},
+        "stroke": {"value": "var(--card)"},
+        "strokeWidth": {"value": 3},
+        "font": {"value": FONT},
+        "fontSize": {"value": 12},
+        "fontWeight": {"value": 600},
+    }
+    placed = {
+        "type": "label",
+        "size": {"signal": "[width, height]"},
+        "anchor": [*near, *far, *far],
+        "offset": [5] * len(near) + [20] * len(far) + [38] * len(far),
+        "padding": 0,
+    }
+    # A name close to its point needs no line; 17 px is the offset of the near ones and a mark.
+    distance = "sqrt(pow(datum.x - datum.datum.x, 2) + pow(datum.y - datum.datum.y, 2))"
+    lead = {
+        "x": {"field": "x"},
+        "y": {"field": "y"},
+        "x2": {"field": "datum.x"},
+        "y2": {"field": "datum.y"},
+        "opacity": {"signal": f"datum.opacity && datum.text && {distance} > 17 ? 1 : 0"},
+        "stroke": {"value": "var(--ink)"},
+        "strokeWidth": {"value": 0.8},
+    }
+    names: Row = {"type": "text", "name": "names", "interactive": False, "from": {"data": points}}
+    leads: Row = {"type": "rule", "interactive": False, "from": {"data": "names"}}
+    next(mark for mark in spec["marks"] if mark["name"] == points)["zindex"] = 1
+    spec["marks"].extend(
+        [
+            {**names, "encode": {"enter": text}, "transform": [placed]},
+            {**leads, "encode": {"update": lead}},
+        ]
+    )
 
 
 def compiled(chart: alt.LayerChart | alt.FacetChart, height: int) -> Row:
@@ -180,8 +201,10 @@ def compiled(chart: alt.LayerChart | alt.FacetChart, height: int) -> Row:
     return dict(vl_convert.vegalite_to_vega(full.to_dict()))
 
 
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
 CONFIG: Row = {
-    "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "font": FONT,
     "view": {"stroke": None},
     "axis": {
         "labelColor": "var(--muted)",

@@ -22,8 +22,8 @@ from fer_opt.reports.summary import Summary, VariantSummary
 
 __all__ = ["labels_chart"]
 
-DRAWN_LABELS = 40
-"""More labels than this make the chart too long to be read."""
+DRAWN_INTERVALS = 160
+"""More lines than this make the chart too long to be read."""
 
 
 def labels_chart(summary: Summary) -> Chart | None:
@@ -33,7 +33,7 @@ def labels_chart(summary: Summary) -> Chart | None:
     if not scores:
         return None
     short = short_names(f"{row.recipe}{' ⚑' if row.flagged else ''}" for row in rows)
-    labels = _drawn_labels(scores[0])
+    labels = _drawn_labels(scores[0], len(scores))
     if not labels:
         return None
     points = _points(scores, list(short.values()), labels)
@@ -126,11 +126,12 @@ def _drawn_variants(summary: Summary) -> list[VariantSummary]:
     return [row for row in scored if row.recipe in kept]
 
 
-def _drawn_labels(accuracy: Accuracy) -> tuple[str, ...]:
+def _drawn_labels(accuracy: Accuracy, variants: int) -> tuple[str, ...]:
     """Labels with samples, in the model's order; of too many, the ones that fare worst."""
     scored = [score for score in accuracy.labels if score.accuracy is not None]
-    if len(scored) > DRAWN_LABELS:
-        scored = sorted(scored, key=lambda score: score.accuracy or 0.0)[:DRAWN_LABELS]
+    most = DRAWN_INTERVALS // variants
+    if len(scored) > most:
+        scored = sorted(scored, key=lambda score: score.accuracy or 0.0)[:most]
     return tuple(score.label for score in scored)
 
 

@@ -26,11 +26,14 @@ __all__ = ["trade_off_chart"]
 
 LOOKS = {
     # state: words, shape, fill, stroke
-    "front": ("on the front of all three", "circle", "var(--accent)", "var(--accent)"),
-    "beaten": ("beaten in all three", "circle", "var(--card)", "var(--ink)"),
+    "front": ("on the front", "circle", "var(--accent)", "var(--accent)"),
+    "beaten": ("beaten", "circle", "var(--card)", "var(--ink)"),
     "fit": ("not flagged", "circle", "var(--accent)", "var(--accent)"),
     "flagged": ("flagged", "cross", "var(--bad)", "var(--bad)"),
 }
+
+NAMED_POINTS = 8
+"""More names than this crowd each other out of the picture."""
 
 
 def trade_off_chart(summary: Summary, cost: Literal["time", "size"]) -> Chart | None:
@@ -76,10 +79,10 @@ def trade_off_chart(summary: Summary, cost: Literal["time", "size"]) -> Chart | 
         name=f"accuracy-{cost}",
         title=f"Accuracy against {cost}",
         caption=(
-            f"Up and left is better. The dashed line is this picture’s front: no unflagged "
-            f"variant has both {'less time' if cost == 'time' else 'a smaller file'} and more "
-            "accuracy than one on it. Filled marks are on the front of accuracy, time and size "
-            "taken together. Thin bars are intervals, 95 % for accuracy."
+            "Up and left is better; the dashed line joins the variants that no unflagged one beats "
+            f"in accuracy and {cost}. Hollow marks are beaten in accuracy, time and size taken "
+            "together: another is at least as good in each, and better in one. Thin bars are "
+            f"intervals, 95 % for accuracy.{_unnamed(rows)}"
         ),
         description=f"Scatter of accuracy against {cost}; on the front: {names}.",
         spec=spec,
@@ -136,6 +139,7 @@ def _marks(rows: list[Row], cost: str) -> alt.Chart:
 
 def _points(summary: Summary, cost: str) -> list[Row]:
     short = short_names(row.recipe for row in summary.rows)
+    named = _named(summary)
     points = []
     for row in summary.rows:
         accuracy, latency, size_mb = row.accuracy, row.latency, row.variant.size_bytes / 1e6
@@ -145,7 +149,7 @@ def _points(summary: Summary, cost: str) -> list[Row]:
         points.append(
             {
                 "recipe": row.recipe,
-                "label": short[row.recipe],
+                "label": short[row.recipe] if row.recipe in named else "",
                 "accuracy": accuracy.accuracy,
                 "low": accuracy.low,
                 "high": accuracy.high,
@@ -166,6 +170,22 @@ def _points(summary: Summary, cost: str) -> list[Row]:
         )
     # Large marks first, so that small ones stay on top of them.
     return sorted(points, key=lambda point: -point["size_mb"])
+
+
+def _named(summary: Summary) -> set[str]:
+    """The variants named in the picture: all, or of too many the ones that matter most."""
+    if len(summary.rows) <= NAMED_POINTS:
+        return {row.recipe for row in summary.rows}
+    chosen = summary.recommendation.chosen
+    first = {summary.reference} | ({chosen.recipe} if chosen else set())
+    flagged = [row.recipe for row in summary.rows if row.flagged]
+    return first | set(flagged[: NAMED_POINTS - len(first)])
+
+
+def _unnamed(rows: list[Row]) -> str:
+    if all(row["label"] for row in rows):
+        return ""
+    return " Not every mark is named here; point at one to see its name."
 
 
 def _state(row: VariantSummary) -> str:
