@@ -88,7 +88,7 @@ def test_a_run_folder_belongs_to_one_experiment(folder):
     run(folder, folder / "out")
     changed = EXPERIMENT.replace("samples = 16", "samples = 24")
     (folder / "small.toml").write_text(changed)
-    with pytest.raises(ExperimentError, match="another experiment.*--fresh"):
+    with pytest.raises(ExperimentError, match=r"another experiment.*--fresh"):
         run(folder, folder / "out")
     record = run(folder, folder / "out", fresh=True)
     assert record.representative is not None

@@ -83,7 +83,7 @@ def print_table(
 
 def print_text(text: str) -> None:
     """Print a paragraph of results."""
-    _out.print(text, markup=False, soft_wrap=not _out.is_terminal)
+    _out.print(text, markup=False)
 
 
 def print_json(value: Any) -> None:

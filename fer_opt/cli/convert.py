@@ -88,7 +88,7 @@ def convert(
         say(
             f"Without --data there is nothing to calibrate with; leaving out {', '.join(left_out)}."
         )
-    where = data_section(data, kind, split, annotations, skip_bad=skip_bad)
+    where = data_section(data, kind, split, annotations, skip_bad=skip_bad) if has_data else None
     stated = input_section(size, channels, range_, labels, preprocessing)
     from fer_opt.experiment.single import convert_file, open_evaluation
     from fer_opt.experiment.specification import CalibrationSection
@@ -97,7 +97,7 @@ def convert(
 
     terminal = Terminal()
     trained = load_model(model, weights, allow_code=allow_code)
-    dataset = open_evaluation(where, terminal) if has_data else None
+    dataset = None if where is None else open_evaluation(where, terminal)
     variants, convention = convert_file(
         trained,
         recipes,

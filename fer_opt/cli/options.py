@@ -81,8 +81,14 @@ def data_section(
     **more: Any,
 ) -> Any:
     """A :class:`fer_opt.experiment.specification.DataSection` from the command line's words."""
+    from fer_opt.errors import DatasetError
     from fer_opt.experiment.specification import section
 
+    if data is None and kind != "synthetic":
+        raise DatasetError(
+            "no labelled images are named; "
+            "give --data PATH, or --kind synthetic for the built-in faces."
+        )
     return section(
         "data",
         kind=kind,
