@@ -166,3 +166,9 @@ def test_memory_stays_far_below_the_file(tmp_path: Path) -> None:
     assert total == 2000
     assert path.stat().st_size > 15_000_000
     assert peak_bytes < 4_000_000
+
+
+def test_an_emotion_of_thousands_of_digits_is_just_unknown(tmp_path: Path) -> None:
+    path = write_fer2013(tmp_path / "fer2013.csv", [("9" * 5000, GOOD, "Training")])
+    with pytest.raises(BadSampleError, match="unknown emotion"):
+        open_dataset(spec(path))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_record import partial_record, sample_record
 
 from fer_opt.reports.formats import (
     interval,
@@ -19,7 +20,6 @@ from fer_opt.reports.formats import (
 from fer_opt.reports.record import McNemar, RunRecord
 from fer_opt.reports.story import tell
 from fer_opt.reports.summary import summarise
-from sample_record import partial_record, sample_record
 
 NAMES = ("float32", "float16", "dynamic", "int8", "int16x8")
 BASE = sample_record(processes=2, runs=3, samples=80, flagged=())
@@ -119,7 +119,7 @@ def test_flagged_variant_is_never_recommended_and_beats_nobody():
 
 
 def test_nothing_is_recommended_when_all_are_flagged():
-    record = variants_of(BASE, flags={name: ("Unfit.",) for name in NAMES})
+    record = variants_of(BASE, flags=dict.fromkeys(NAMES, ("Unfit.",)))
     summary = summarise(record)
     assert summary.recommendation.chosen is None
     assert "No variant is recommended" in tell(summary).headline

@@ -53,7 +53,8 @@ samples = 1000
 
 [training]
 samples = 4000
-epochs = 8
+epochs = 6
+batch = 32
 """
 
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME.")]

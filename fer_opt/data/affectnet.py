@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import os
-import tempfile
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from fer_opt.data.dataset import (
     NoSuchSplitError,
     Sample,
 )
+from fer_opt.data.face_cache import keep, place_of, recall
 from fer_opt.data.images import crop, decode
 from fer_opt.data.percent import percent_stage
 from fer_opt.data.spec import DataSpec, canonical_split, read_header
@@ -181,7 +180,7 @@ def _lines(path: Path, root: Path, complaints: Complaints) -> Iterator[tuple[Sam
 def _parse(cells: dict[str, str], path: Path, number: int, root: Path) -> Sample | None:
     where = f"{path}:{number}"
     code = cells["expression"]
-    if not (code.isascii() and code.isdigit()) or int(code) > max(_PRUNED):
+    if not re.fullmatch("[0-9]{1,3}", code) or int(code) > max(_PRUNED):
         raise BadSampleError(where, f"has the unknown expression {code[:20]!r}, none of 0 to 10")
     if int(code) in _PRUNED:
         return None
@@ -220,12 +219,14 @@ class _FaceReader:
 
     def __call__(self, sample: Sample) -> Image:
         _, number, name = sample.source.split(":", 2)
-        kept = self._kept(sample, name)
-        if kept is not None and (face := _read_kept(kept, self.side)) is not None:
-            return face
-        face = self._cut(sample, self.root / name, f"{self.annotations}:{number}: {name}")
-        if kept is not None:
-            _keep(kept, face)
+        where = f"{self.annotations}:{number}: {name}"
+        if self.cache is None:
+            return self._cut(sample, self.root / name, where)
+        kept = place_of(self.cache, self.root, name, sample, self.side)
+        face = recall(kept, self.side)
+        if face is None:
+            face = self._cut(sample, self.root / name, where)
+            keep(kept, face)
         return face
 
     def _cut(self, sample: Sample, photo: Path, where: str) -> Image:
@@ -236,43 +237,3 @@ class _FaceReader:
         shrinks = max(pixels.shape[:2]) > self.side
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return cv2.resize(pixels, (self.side, self.side), interpolation=method)  # type: ignore[return-value]
-
-    def _kept(self, sample: Sample, name: str) -> Path | None:
-        """Where the finished face is kept: named by all that it depends on."""
-        if self.cache is None:
-            return None
-        try:
-            changed = (self.root / name).stat().st_mtime_ns
-        except OSError:
-            changed = 0
-        key = f"{name}\0{sample.length}\0{changed}\0{sample.box}\0{self.side}"
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        return self.cache / digest[:2] / f"{digest[2:34]}.png"
-
-
-def _read_kept(path: Path, side: int) -> Image | None:
-    """A face from the cache; None when it is not there, or was cut short by a crash."""
-    try:
-        face = decode(path, str(path))
-    except BadSampleError:
-        return None
-    return face if face.shape[:2] == (side, side) else None
-
-
-def _keep(path: Path, face: Image) -> None:
-    """Write a face to the cache in one step, without waiting for the disk for each of them.
-
-    The cache only saves time: a full disk must not fail the run, so it is left incomplete.
-    """
-    bgr = face if face.ndim == 2 else cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    temporary = None
-    try:
-        path.parent.mkdir(exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content.tobytes())
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

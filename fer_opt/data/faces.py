@@ -1,121 +1,23 @@
-"""Drawing a face: from muscles and features to grey-scale polygons, all our own.
+"""Drawing a person's face with given muscles as grey-scale polygons, all our own.
 
 A face lives in its own units: the head's centre is (0, 0), x runs right, y runs down and the chin
-is near y = 1. Expressions move muscles, named after the action units of Ekman and Friesen's Facial
-Action Coding System; the table below follows the prototypes that EMFACS lists for each emotion.
+is near y = 1.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Curve", "Muscles", "Oval", "Shape", "draw_muscles", "face_shapes", "outlines"]
+from fer_opt.data.muscles import Muscles
+from fer_opt.data.shapes import CIRCLE, Curve, Oval, Points, Shape
 
-Points = npt.NDArray[np.float64]
-Point = tuple[float, float]
+__all__ = ["face_shapes"]
 
-
-class Curve(NamedTuple):
-    """A parabola from its start through its middle (half-way) to its end."""
-
-    start: Point
-    middle: Point
-    end: Point
-
-
-class Oval(NamedTuple):
-    """An ellipse with upright axes, by its centre and half-axes."""
-
-    centre: Point
-    half: Point
-
-
-class Shape(NamedTuple):
-    """A filled polygon, or an open line of some ``width``, of one grey level.
-
-    Attributes:
-        parts: what its outline is joined from: curves, ovals and lists of corners.
-        grey: 0 (black) to 255, not yet clipped.
-        width: of a line, in face units; None fills the polygon.
-    """
-
-    parts: tuple[Curve | Oval | Points, ...]
-    grey: float
-    width: float | None = None
-
-
-@dataclass(slots=True)
-class Muscles:
-    """How far each group of muscles pulls: 0 at rest, about 1 at full strength; signed."""
-
-    inner_brow: float = 0.0
-    outer_brow: float = 0.0
-    knit: float = 0.0
-    upper_lid: float = 0.0
-    lower_lid: float = 0.0
-    wrinkle: float = 0.0
-    upper_lip: float = 0.0
-    corner: float = 0.0
-    one_corner: float = 0.0
-    width: float = 0.0
-    open: float = 0.0
-    press: float = 0.0
-    pout: float = 0.0
-
-
-_EXPRESSIONS: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "happy": {"corner": 1.0, "width": 0.7, "lower_lid": 0.6, "open": 0.25},
-    "sad": {"inner_brow": 0.9, "outer_brow": -0.5, "knit": 0.3, "upper_lid": -0.5, "corner": -0.9,
-            "pout": 0.5, "width": -0.2},
-    "surprise": {"inner_brow": 0.9, "outer_brow": 1.0, "upper_lid": 0.9, "open": 0.95,
-                 "width": -0.5},
-    "fear": {"inner_brow": 1.0, "outer_brow": 0.35, "knit": 0.7, "upper_lid": 0.9, "width": 0.5,
-             "open": 0.45, "corner": -0.45},
-    "disgust": {"inner_brow": -0.5, "outer_brow": -0.2, "knit": 0.4, "upper_lid": -0.4,
-                "lower_lid": 0.8, "wrinkle": 1.0, "upper_lip": 0.9, "corner": -0.4, "open": 0.12},
-    "anger": {"inner_brow": -1.0, "outer_brow": 0.15, "knit": 0.9, "upper_lid": 0.1,
-              "lower_lid": 0.5, "press": 0.9, "corner": -0.3},
-    "contempt": {"one_corner": 1.0, "upper_lid": -0.35, "press": 0.3, "outer_brow": 0.1},
-}  # fmt: skip
-
-_CURVE_POINTS, _OVAL_POINTS = 9, 24
-_T = np.linspace(0.0, 1.0, _CURVE_POINTS)
-# Lagrange's polynomials for t = 0, 1/2, 1: rows of points from (start, middle, end).
-_PARABOLA = np.stack(((1 - _T) * (1 - 2 * _T), 4 * _T * (1 - _T), _T * (2 * _T - 1)), axis=1)
-_ANGLE = np.linspace(0.0, 2 * math.pi, _OVAL_POINTS, endpoint=False)
-_CIRCLE = np.stack((np.cos(_ANGLE), np.sin(_ANGLE)), axis=1)
 _HEAD_ANGLE = np.linspace(0.0, 2 * math.pi, 40, endpoint=False)
 _HEAD = np.stack((np.cos(_HEAD_ANGLE), np.sin(_HEAD_ANGLE)), axis=1)
-
-
-def draw_muscles(expression: str, random: Random, strength: float, unrest: float) -> Muscles:
-    """An instance of ``expression`` (one of AffectNet's labels).
-
-    Args:
-        expression: which one.
-        random: where the instance's own character comes from.
-        strength: 1 is the textbook's, 0 is neutral.
-        unrest: standard deviation of what every muscle does besides.
-    """
-    muscles = Muscles(*(random.gauss(0.0, unrest) for _ in Muscles.__slots__))
-    for name, pull in _EXPRESSIONS[expression].items():
-        own = pull * strength * random.uniform(0.7, 1.3)
-        setattr(muscles, name, getattr(muscles, name) + own)
-    if expression == "happy" and random.random() < 0.4:
-        muscles.open *= 0.2
-    if expression == "anger" and random.random() < 0.3:  # teeth bared in place of pressed lips
-        muscles.press, muscles.open, muscles.width = 0.0, 0.4 * strength, 0.4 * strength
-    if random.random() < 0.5:
-        muscles.one_corner = -muscles.one_corner  # the sign says which side
-    muscles.open = max(muscles.open, 0.0)
-    return muscles
 
 
 def face_shapes(muscles: Muscles, random: Random) -> list[Shape]:
@@ -143,36 +45,6 @@ def face_shapes(muscles: Muscles, random: Random) -> list[Shape]:
         *_mouth(muscles, random, skin),
         *_glasses(random, skin),
     ]
-
-
-def outlines(shapes: list[Shape]) -> tuple[Points, list[int]]:
-    """The corners of all shapes, one after the other (n, 2), and how many each has."""
-    curves: list[float] = []
-    ovals: list[float] = []
-    for shape in shapes:
-        for part in shape.parts:
-            if isinstance(part, Curve):
-                curves += *part.start, *part.middle, *part.end
-            elif isinstance(part, Oval):
-                ovals += *part.centre, *part.half
-    bent = iter(_PARABOLA @ np.array(curves).reshape(-1, 3, 2))
-    centres, halves = np.array(ovals).reshape(-1, 2, 1, 2).swapaxes(0, 1)
-    drawn = iter(_CIRCLE * halves + centres)
-    pieces: list[Points] = []
-    lengths = []
-    for shape in shapes:
-        length = 0
-        for part in shape.parts:
-            if isinstance(part, Curve):
-                piece = next(bent)
-            elif isinstance(part, Oval):
-                piece = next(drawn)
-            else:
-                piece = part
-            pieces.append(piece)
-            length += len(piece)
-        lengths.append(length)
-    return np.concatenate(pieces), lengths
 
 
 def _band(upper: Curve, lower: Curve) -> tuple[Curve, Curve]:
@@ -268,7 +140,7 @@ def _eyes(muscles: Muscles, random: Random, skin: float, line: float) -> list[Sh
     look = (random.gauss(0.0, 0.03), random.gauss(0.0, 0.012))
     up = max(0.015, above * (1 + 0.85 * muscles.upper_lid))
     down = max(0.012, 0.06 * (1 - 0.6 * muscles.lower_lid + 0.2 * max(muscles.upper_lid, 0.0)))
-    ball = _CIRCLE * 0.088 + (look[0], look[1] - 0.01)
+    ball = CIRCLE * 0.088 + (look[0], look[1] - 0.01)
     reach = np.clip(1 - (ball[:, 0] / half) ** 2, 0, 1)  # the lids are parabolas
     ball[:, 1] = np.clip(ball[:, 1], -up * reach, down * reach)
     shapes = []
@@ -358,7 +230,7 @@ def _glasses(random: Random, skin: float) -> list[Shape]:
     if random.random() > 0.15:
         return []
     grey = random.choice((15.0, skin * 0.5, 200.0))
-    ring = np.concatenate((_CIRCLE, _CIRCLE[:1])) * (0.25, random.uniform(0.17, 0.22))
+    ring = np.concatenate((CIRCLE, CIRCLE[:1])) * (0.25, random.uniform(0.17, 0.22))
     return [
         Shape((np.subtract(ring, (0.34, 0.1)),), grey, 0.03),
         Shape((np.add(ring, (0.34, -0.1)),), grey, 0.03),

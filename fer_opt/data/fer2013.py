@@ -147,7 +147,7 @@ class _Columns:
 
     def label_of(self, line: bytes, where: str) -> int:
         cell = self._cell(line, self.emotion, where).strip()
-        label = int(cell) if cell.isdigit() else -1
+        label = int(cell) if cell.isdigit() and len(cell) < 4 else -1
         if not 0 <= label < len(FER2013_LABELS):
             shown = cell[:20].decode("utf-8", "replace")
             raise BadSampleError(where, f"has the unknown emotion {shown!r}, none of 0 to 6")

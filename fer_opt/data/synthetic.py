@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from fer_opt.convention import AFFECTNET_LABELS
 from fer_opt.data.dataset import Dataset, Image, NoSuchSplitError, Sample
-from fer_opt.data.faces import Shape, draw_muscles, face_shapes, outlines
+from fer_opt.data.faces import face_shapes
+from fer_opt.data.muscles import draw_muscles
+from fer_opt.data.shapes import Shape, outlines
 from fer_opt.data.spec import DataSpec, canonical_split
 from fer_opt.errors import DatasetError
 

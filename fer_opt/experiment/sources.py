@@ -85,7 +85,7 @@ def open_split(section: DataSection, spec: DataSpec, progress: Progress) -> Data
     if section.reduce < 1:
         dataset = reduce_dataset(dataset, section.reduce, section.seed)
     if dataset.skipped:
-        progress.say(f"Left out {len(dataset.skipped)} bad samples; the record lists them.")
+        progress.say(f"Left out {len(dataset.skipped)} files or samples; the record lists them.")
     return dataset
 
 

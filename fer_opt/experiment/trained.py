@@ -14,7 +14,7 @@ from fer_opt.keras_io import TrainedModel, load_model
 from fer_opt.models import architecture, build
 from fer_opt.progress import Progress
 from fer_opt.reports.record import TrainingEpoch
-from fer_opt.training import TrainingSettings, train, validation_set
+from fer_opt.training import TrainingSettings, read_history, train, validation_set
 
 __all__ = ["given_model", "train_model", "trained_input", "training_convention"]
 
@@ -59,6 +59,7 @@ def train_model(
     )
     folder = out / "trained"
     with progress.stage(f"Training {name}", wanted.epochs * len(sources.training)) as advance:
+        advance(len(read_history(folder)) * len(sources.training))
         history = train(
             network,
             to_tf_data(
