@@ -65,28 +65,37 @@ def test_charts_are_drawn_without_a_word_from_the_console(tmp_path):
         assert f">{recipe}</text>" in charts["accuracy-time"]
 
 
+MEASURE = """<script>setTimeout(() => {
+  const plots = [...document.querySelectorAll(".plot")];
+  const box = (one) => one.getBoundingClientRect();
+  parent.postMessage([
+    innerWidth,
+    document.documentElement.scrollWidth,
+    plots.length,
+    Math.max(...plots.flatMap((p) => [...p.querySelectorAll("text")].map((t) => box(t).right))),
+    Math.min(...plots.flatMap((p) =>
+      [...p.querySelectorAll("text")].map((t) => box(t).top - box(p).top))),
+  ], "*");
+}, 3000);</script>"""
+
+LISTEN = """<iframe src="inner.html" style="width:400px;height:900px;border:0"></iframe>
+<pre id="out"></pre><script>addEventListener("message", (event) => {
+  document.getElementById("out").textContent = event.data.join(" ");
+});</script>"""
+
+
 def test_charts_fit_a_narrow_screen(tmp_path):
-    frame = "<iframe src='inner.html' style='width:400px;height:900px;border:0'></iframe>"
-    (tmp_path / "inner.html").write_text(
-        render_html(sample_record())
-        + (
-            "<script>setTimeout(() => { parent.postMessage([innerWidth, "
-            "document.documentElement.scrollWidth, ...[...document.querySelectorAll('.plot svg')]"
-            ".map((svg) => svg.getBoundingClientRect().right)], '*'); }, 3000);</script>"
-        ),
-        encoding="utf-8",
-    )
-    dom, console = browse(
-        f"{frame}<pre id='out'></pre><script>addEventListener('message', (event) => {{"
-        "document.getElementById('out').textContent = event.data.join(' ');});</script>",
-        tmp_path,
-    )
+    inner = tmp_path / "inner.html"
+    inner.write_text(render_html(sample_record()) + MEASURE, encoding="utf-8")
+    dom, console = browse(LISTEN, tmp_path)
     assert console == []
-    width, page, *charts = map(float, re.search(r'<pre id="out">(.*?)</pre>', dom)[1].split())
+    found = re.search(r'<pre id="out">(.*?)</pre>', dom)[1]
+    width, page, plots, rightmost, topmost = map(float, found.split())
     assert width == 400
     assert page <= width
-    assert len(charts) == 7
-    assert max(charts) <= width
+    assert plots == 7
+    assert rightmost <= width  # no legend or axis runs out of its chart
+    assert topmost >= -2  # nor up into the heading
 
 
 def test_hostile_text_does_not_run(tmp_path):

@@ -53,7 +53,7 @@ samples = 1000
 
 [training]
 samples = 4000
-epochs = 6
+epochs = 7
 batch = 32
 """
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fer_opt.reports.fact_tables import frequent_confusions
 from fer_opt.reports.formats import percent
 from fer_opt.reports.record import Accuracy
 from fer_opt.reports.summary import Summary, VariantSummary
-from fer_opt.reports.tables import Table, Tone, badges, frequent_confusions
+from fer_opt.reports.tables import Table, Tone, badges
 
 __all__ = ["Confusions", "Matrix", "MatrixCell", "confusions_of"]
 

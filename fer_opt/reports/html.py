@@ -30,15 +30,14 @@ def render_html(record: RunRecord) -> str:
 
     from fer_opt.reports.charts import charts_of
     from fer_opt.reports.confusion import confusions_of
-    from fer_opt.reports.story import tell
-    from fer_opt.reports.tables import (
+    from fer_opt.reports.fact_tables import (
         checks_table,
         dataset_table,
         facts_tables,
         files_table,
-        labels_table,
-        variants_table,
     )
+    from fer_opt.reports.story import tell
+    from fer_opt.reports.tables import labels_table, variants_table
     from fer_opt.reports.thesis import NOT_A_RACE, stages, thesis_tables
 
     summary = summarise(record)

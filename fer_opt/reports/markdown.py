@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fer_opt.reports.fact_tables import checks_table, facts_tables
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of
 from fer_opt.reports.story import Story, tell
@@ -11,8 +12,6 @@ from fer_opt.reports.summary import Summary, summarise
 from fer_opt.reports.tables import (
     Cell,
     Table,
-    checks_table,
-    facts_tables,
     labels_table,
     variants_table,
 )
