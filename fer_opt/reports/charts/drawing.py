@@ -76,7 +76,7 @@ def series(names: Sequence[str]) -> Row:
     """Encodings of the field ``series`` for up to eight names: colour and shape, one legend."""
     size = len(names)
     legend = (
-        alt.Legend(symbolOpacity=1, symbolSize=70, columns=0)
+        alt.Legend(symbolOpacity=1, symbolSize=70, columns=legend_columns(names))
         if size > 1
         else None
     )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_record import sample_record
+
+from fer_opt.errors import OutputError, RecordError
+from fer_opt.reports.record import json_schema, read_record, write_record
+
+DOCUMENTED = Path(__file__).parent.parent / "docs" / "record.schema.json"
+
+
+def test_a_record_reads_back_what_was_written(tmp_path):
+    record = sample_record()
+    write_record(record, tmp_path / "record.json")
+    assert read_record(tmp_path / "record.json") == record
+
+
+def test_a_record_fits_its_documented_schema(tmp_path):
+    write_record(sample_record(), tmp_path / "record.json")
+    schema = json.loads(DOCUMENTED.read_text())
+    jsonschema.validate(json.loads((tmp_path / "record.json").read_text()), schema)
+    assert schema == json_schema(), "docs/record.md says how to make the schema again"
+
+
+def altered(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "record.json"
+    write_record(sample_record(), path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 999}, "schema version 999"),
+        ({"schema_version": None}, "schema version None"),
+        ({"target_ms": "soon"}, "target_ms"),
+        ({"surprise": 1}, "surprise"),
+        ({"variants": [{}]}, "variants"),
+    ],
+)
+def test_records_that_cannot_be_trusted_are_refused(changes, message, tmp_path):
+    with pytest.raises(RecordError, match=message) as caught:
+        read_record(altered(tmp_path, **changes))
+    assert "record.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=60))
+def test_foreign_files_are_refused(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "foreign.json"
+        path.write_bytes(content)
+        with pytest.raises(RecordError, match=r"foreign\.json"):
+            read_record(path)
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
+    record = sample_record()
+    path = tmp_path / "record.json"
+    write_record(record, path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_record(dataclasses.replace(record, name="new"), path)
+    assert read_record(path) == record
+    assert [item.name for item in tmp_path.iterdir()] == ["record.json"]
