@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fer_opt.cli import main
@@ -133,6 +135,21 @@ def test_bench_json_holds_every_inference(tflite, fer_opt):
     assert [len(item["inference_ms"]) for item in found["measurements"]] == [3, 3]
     assert found["inputs"] == "real"
     assert found["summaries"][0]["processes"] == 2
+
+
+def test_ctrl_c_says_so_and_leaves_no_worker(tflite):
+    command = [sys.executable, "-m", "fer_opt", "bench", "int8.tflite", "--processes", "9999"]
+    process = subprocess.Popen(command, cwd=tflite, stderr=subprocess.PIPE, text=True)
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + 60
+    while not (workers := parent.children()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in err
+    assert "Traceback" not in err
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
 @pytest.mark.slow

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from fer_opt.errors import ConventionError, ExperimentError, FerOptError, ModelError
+from fer_opt.convention import AFFECTNET_LABELS
+from fer_opt.errors import ConventionError, DatasetError, ExperimentError, FerOptError, ModelError
 from fer_opt.experiment.run import run_experiment
 from fer_opt.experiment.specification import experiment_toml, read_experiment
 from fer_opt.reports.record import RunRecord, read_record
@@ -233,6 +235,24 @@ def test_wrong_experiments_are_refused_before_anything_is_written(folder, change
         run(folder, folder / "out")
     assert "\n" not in str(caught.value)
     assert not (folder / "out" / "record.json").exists()
+
+
+def test_a_corrupt_image_is_named_before_anything_is_written(folder):
+    for label in AFFECTNET_LABELS:
+        (folder / "faces" / label).mkdir(parents=True)
+        for name in ("a.png", "b.png"):
+            Image.new("L", (24, 24), 90).save(folder / "faces" / label / name)
+    bad = folder / "faces" / "sad" / "b.png"
+    bad.write_bytes(bad.read_bytes()[:40])
+    text = EXPERIMENT.replace('kind = "synthetic"\nsplit = "test"\nsamples = 64', 'path = "faces"')
+    (folder / "small.toml").write_text(text)
+    with pytest.raises(DatasetError, match=r"sad/b\.png"):
+        run(folder, folder / "out")
+    assert not (folder / "out").exists()
+    (folder / "small.toml").write_text(text.replace("[calib", "skip_bad = true\n[calib"))
+    record = run(folder, folder / "out")
+    assert record.dataset.size == 15
+    assert ["b.png" in item.where for item in record.dataset.skipped] == [True]
 
 
 def test_a_label_the_model_lacks_is_refused(folder):

@@ -13,6 +13,8 @@ from fer_opt.errors import FerOptError
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line; errors become one sentence and exit code 2."""
@@ -21,10 +23,7 @@ def main() -> None:
     except FerOptError as exc:
         complain(str(exc))
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain("stopped; what was finished is saved, and the same command goes on from there.")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; there is nobody left to tell.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as exc:
+        if exc.code == INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
+            complain("stopped; run, train and demo go on from here when called again.")
+        raise

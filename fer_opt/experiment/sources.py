@@ -53,6 +53,8 @@ def open_sources(experiment: Experiment, base: Path, progress: Progress) -> Sour
         training, evaluation = _train_and_test(experiment, section, progress)
     else:
         training, evaluation = None, open_split(experiment.data, section, progress)
+    if section.kind in ("folder", "affectnet") and not experiment.data.skip_bad:
+        _read_all(evaluation, progress)
     calibration = training or evaluation
     if experiment.calibration.split is not None:
         spec = dataclasses.replace(section, split=experiment.calibration.split)
@@ -87,6 +89,17 @@ def open_split(section: DataSection, spec: DataSpec, progress: Progress) -> Data
     if dataset.skipped:
         progress.say(f"Left out {len(dataset.skipped)} files or samples; the record lists them.")
     return dataset
+
+
+def _read_all(dataset: Dataset, progress: Progress) -> None:
+    """Decode every image once, so that a bad one is named before hours are spent on the others.
+
+    FER2013's lines were checked when it was opened, and ``skip_bad`` has decoded everything.
+    """
+    with progress.stage("Checking images", len(dataset)) as advance:
+        for index in range(len(dataset)):
+            dataset.read(index)
+            advance(1)
 
 
 def _train_and_test(

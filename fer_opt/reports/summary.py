@@ -29,8 +29,8 @@ RULE = (
     "Flagged variants are out. Of the others, the most accurate one sets the bar; a variant ties "
     "with it when its accuracy lies within the 95 % interval of the best and the paired test does "
     "not find it worse than the reference (McNemar, p < 0.05). Among those that tie, the fastest "
-    "here is recommended, and where intervals of time overlap with the fastest's, the smallest "
-    "file."
+    "here is recommended; of those as fast within noise (the interval of the ratio of times, taken "
+    "round by round, reaches 1), the smallest file."
 )
 
 Budget = Literal["within", "beyond", "unclear", "untimed"]
@@ -216,19 +216,30 @@ def _worse(accuracy: Accuracy) -> bool:
 def _cheapest(
     tied: tuple[VariantSummary, ...], best: VariantSummary, target_ms: float, unrivalled: bool
 ) -> Recommendation:
-    timed = [(row.latency, row) for row in tied if row.latency is not None]
-    if timed:
-        fastest, _ = min(timed, key=lambda pair: pair[0].median_ms)
-        level = [row for latency, row in timed if latency.low_ms <= fastest.high_ms]
-    else:
-        level = list(tied)
+    timed = any(row.latency is not None for row in tied)
+    level = _fastest(tied) if timed else tied
     chosen = min(level, key=lambda row: row.variant.size_bytes)
     return Recommendation(
         chosen,
         tied,
-        _reason(chosen, best, tied, timed=bool(timed), unrivalled=unrivalled),
+        _reason(chosen, best, tied, timed=timed, unrivalled=unrivalled),
         _budget(chosen.latency, target_ms),
     )
+
+
+def _fastest(rows: tuple[VariantSummary, ...]) -> tuple[VariantSummary, ...]:
+    """The fastest variant and those as fast within noise."""
+    timed = [(row.latency, row) for row in rows if row.latency is not None]
+    first, fastest = min(timed, key=lambda pair: pair[0].median_ms)
+    together = [one for _, row in timed for one in row.measurements]
+    ratios = {one.model: one for one in paired_ratios(together, fastest.recipe)}
+
+    def as_fast(latency: LatencySummary, row: VariantSummary) -> bool:
+        ratio = ratios.get(row.recipe)
+        # Without a round in common only the intervals of the two medians are left to go by.
+        return latency.low_ms <= first.high_ms if ratio is None else ratio.low <= 1
+
+    return tuple(row for latency, row in timed if row is fastest or as_fast(latency, row))
 
 
 def _reason(

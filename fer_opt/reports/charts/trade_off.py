@@ -100,7 +100,7 @@ def _marks(rows: list[Row], cost: str) -> alt.Chart:
     legend = alt.Legend(columns=legend_columns(words))
     sizes_legend = alt.Legend(
         values=size_legend_values(sizes),
-        format=".2~s",
+        format=".2~r",
         symbolType="circle",
         symbolFillColor="transparent",
         symbolStrokeColor="var(--ink)",
