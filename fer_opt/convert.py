@@ -27,13 +27,13 @@ __all__ = ["check_conversion", "convert", "file_stem", "freeze", "make_variant"]
 Floats = npt.NDArray[np.float32]
 
 # Largest difference of a probability and smallest label agreement with Keras that a faithful
-# conversion shows. Float formats must agree almost exactly; 8-bit ones move probabilities, so
-# labels decide: a sound int8 conversion keeps 95 % and more of them.
+# conversion shows. With 8-bit activations or weights a single image on the fence can swing from
+# one label to another, so the largest difference proves nothing there and only agreement counts.
 _LIMITS = {
     "float32": (1e-3, 0.999),
     "float16": (2e-2, 0.99),
-    "dynamic": (0.5, 0.95),
-    "int8": (0.75, 0.9),
+    "dynamic": (None, 0.95),
+    "int8": (None, 0.9),
     "int16x8": (0.25, 0.97),
 }
 
@@ -195,7 +195,7 @@ def _flags(
             f"It agrees with Keras on only {agreement:.1%} of {compared} samples "
             f"(a sound {step.name} conversion: at least {least:.1%})."
         )
-    if difference > largest:
+    if largest is not None and difference > largest:
         yield (
             f"A probability differs from Keras's by {difference:.3g} "
             f"(a sound {step.name} conversion: at most {largest:g})."
