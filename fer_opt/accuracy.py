@@ -16,7 +16,7 @@ from sklearn.metrics import (
 
 from fer_opt.reports.record import Accuracy, LabelScore, McNemar
 
-__all__ = ["compare", "cross_entropy", "probabilities_of", "score"]
+__all__ = ["compare", "cross_entropy", "probabilities_of", "score", "wilson_interval"]
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ def score(
     indices = list(range(len(labels)))
     confusion = confusion_matrix(truth, predicted, labels=indices)
     correct = int(np.trace(confusion))
-    low, high = _wilson(correct, len(truth))
+    low, high = wilson_interval(correct, len(truth))
     rows = _label_scores(confusion, truth, predicted, labels)
     present = np.flatnonzero(confusion.sum(axis=1))
     return Accuracy(
@@ -130,7 +130,7 @@ def _label_scores(
     for index, label in enumerate(labels):
         support, seen = int(confusion[index].sum()), int(confusion[:, index].sum())
         correct = int(confusion[index, index])
-        low, high = _wilson(correct, support) if support else (None, None)
+        low, high = wilson_interval(correct, support) if support else (None, None)
         rows.append(
             LabelScore(
                 label=label,
@@ -147,7 +147,7 @@ def _label_scores(
     return tuple(rows)
 
 
-def _wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion."""
     interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

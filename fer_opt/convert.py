@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
+from fer_opt.accuracy import wilson_interval
 from fer_opt.backend import tf
 from fer_opt.convention import InputConvention
 from fer_opt.errors import ConversionError
@@ -190,7 +190,7 @@ def _flags(
         return
     largest, least = _LIMITS[step.name]
     # Few samples are weak evidence: flag only where the agreement's 95 % interval excludes it.
-    if _upper_bound(agreement, compared) < least:
+    if wilson_interval(round(agreement * compared), compared)[1] < least:
         yield (
             f"It agrees with Keras on only {agreement:.1%} of {compared} samples "
             f"(a sound {step.name} conversion: at least {least:.1%})."
@@ -205,12 +205,6 @@ def _flags(
     if step.name in ("int8", "int16x8") and census.float_operators:
         shown = ", ".join(f"{count} {name}" for name, count in census.float_operators.items())
         yield f"It is not fully integer: {shown} still work on floats."
-
-
-def _upper_bound(share: float, count: int) -> float:
-    """Upper end of Wilson's 95 % interval."""
-    interval = binomtest(round(share * count), count).proportion_ci(0.95, method="wilson")
-    return float(interval.high)
 
 
 def _notes(step: Step, census: Census) -> Iterable[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from fer_opt import accuracy as scoring
 from fer_opt.convert import file_stem
 from fer_opt.data import Dataset, batches
 from fer_opt.errors import OutputError
+from fer_opt.experiment.saving import Save
 from fer_opt.files import make_folder
 from fer_opt.interpreter import Classifier
 from fer_opt.progress import Progress
@@ -25,7 +25,6 @@ FLOAT = "float32"
 """The recipe every other variant is compared with."""
 
 Floats = npt.NDArray[np.float32]
-Save = Callable[[RunRecord], None]
 
 
 def measure_accuracy(

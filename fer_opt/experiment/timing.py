@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from fer_opt.device.host import HostDevice
 from fer_opt.device.measurement import Measurement
 from fer_opt.device.protocol import TimingJob, TimingSettings
 from fer_opt.device.schedule import measure_session
+from fer_opt.experiment.saving import Save
 from fer_opt.experiment.settle import gather
 from fer_opt.experiment.specification import Experiment, LatencySection
 from fer_opt.files import write_atomically
@@ -25,8 +25,6 @@ __all__ = ["measure_latency", "timing_inputs", "timing_settings"]
 
 TIMING_INPUTS = 32
 """Samples a timing process cycles through."""
-
-Save = Callable[[RunRecord], None]
 
 
 def measure_latency(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from fer_opt.convention import InputConvention
 from fer_opt.convert import file_stem, make_variant
 from fer_opt.data import Dataset, stratified_sample
+from fer_opt.experiment.saving import Save
 from fer_opt.experiment.settle import gather
 from fer_opt.experiment.sources import Sources
 from fer_opt.experiment.specification import CalibrationSection, Experiment
@@ -28,7 +28,6 @@ CHECK_SAMPLES = 256
 """Samples on which Keras and TFLite are compared."""
 
 Floats = npt.NDArray[np.float32]
-Save = Callable[[RunRecord], None]
 
 
 def make_variants(
