@@ -9,6 +9,15 @@ from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
+from sample_steps import (
+    COMPRESSED,
+    REFUSED,
+    file_of,
+    parameters_of,
+    result_of,
+    steps_of,
+    trained_network,
+)
 from scipy.stats import binomtest
 
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
@@ -50,6 +59,7 @@ def sample_record(
     flagged: Sequence[str] = ("int16x8",),
     never: Sequence[str] = ("contempt",),
     training: bool = True,
+    compressed: bool = False,
     seed: int = 7,
 ) -> RunRecord:
     """A finished run of ``variants`` variants; more than five are numbered recipes.
@@ -63,17 +73,26 @@ def sample_record(
         flagged: recipes whose check raises a flag.
         never: labels no variant predicts.
         training: whether the model was trained here.
+        compressed: whether recipes of several steps follow, and one that is refused.
         seed: of every draw.
     """
     rng = np.random.default_rng(seed)
     names = [*RECIPES][:variants] + [f"int8 > trial(step={i})" for i in range(variants - 5)]
+    names += [*COMPRESSED] if compressed else []
     truth = _truth(rng, len(labels), samples)
     float_predicted = _predict(rng, truth, len(labels), [labels.index(n) for n in never])
     accuracies = []
     for name in names:
         predicted = _damage(rng, float_predicted, truth, _recipe(name)[3])
         accuracies.append(_accuracy(name, truth, predicted, float_predicted, labels))
-    chosen = tuple(_variant(name, len(labels), name in flagged) for name in names)
+    right = int(np.sum(float_predicted == truth))
+    chosen = tuple(
+        replace(
+            _variant(name, len(labels), name in flagged),
+            steps=steps_of(name, len(labels), samples, right),
+        )
+        for name in names
+    )
     counts = tuple(int(n) for n in np.bincount(truth, minlength=len(labels)))
     return RunRecord(
         schema_version=SCHEMA_VERSION,
@@ -89,7 +108,7 @@ def sample_record(
             source="trained here: xcao",
             format="Keras 3 .keras",
             sha256=_sha("model"),
-            parameters=6_970_728,
+            parameters=parameters_of(trained_network(), len(labels)) if compressed else 6_970_728,
             input_shape=(224, 224, 1),
             classes=len(labels),
         ),
@@ -147,6 +166,10 @@ def sample_record(
         measurements=_measurements(rng, chosen, processes, runs),
         notes=("The built-in faces are drawings: accuracy on them says nothing of real faces.",),
         complete=True,
+        trained=result_of("", trained_network(), len(labels), samples, right)
+        if compressed
+        else None,
+        refused=REFUSED if compressed else (),
     )
 
 
@@ -161,7 +184,7 @@ def partial_record() -> RunRecord:
     )
 
 
-def hostile_record(payload: str) -> RunRecord:
+def hostile_record(payload: str, *, compressed: bool = False) -> RunRecord:
     """A finished run with ``payload`` in every text that a user, a file or a machine may have set.
 
     The same text becomes the same hostile text everywhere, so that parts still belong together.
@@ -182,12 +205,16 @@ def hostile_record(payload: str) -> RunRecord:
             }
         return value
 
-    return adapter.validate_python(poison(adapter.dump_python(sample_record(), mode="json")))
+    plain = adapter.dump_python(sample_record(compressed=compressed), mode="json")
+    return adapter.validate_python(poison(plain))
 
 
-def _recipe(name: str) -> tuple[str, int, float, float, str]:
+def _recipe(name: str) -> tuple[str, float, float, float, str]:
     if name in RECIPES:
         return RECIPES[name]
+    if name in COMPRESSED:
+        title, size, _, *rest = file_of(name, 8)
+        return (title, size / 1024, *rest)
     step = int(name.rsplit("=", 1)[1].rstrip(")"))
     return (f"trial {step}", 6_000 - 150 * step, 5.0 * 0.96**step, 0.003 * step, "int8")
 
@@ -289,8 +316,8 @@ def _variant(name: str, labels: int, flagged: bool) -> Variant:
         title=title,
         path=f"variants/{_sha(name)[:8]}.tflite",
         sha256=_sha(name),
-        size_bytes=kib * 1024,
-        gzip_bytes=int(kib * 1024 * 0.91),
+        size_bytes=int(kib * 1024),
+        gzip_bytes=file_of(name, labels)[2] if name in COMPRESSED else int(kib * 1024 * 0.91),
         input=TensorFacts(
             dtype, (1, 224, 224, 1), 0.0039 if integer else None, -128 if integer else None
         ),

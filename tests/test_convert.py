@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fer_opt.convert import file_stem, make_variant
-from fer_opt.errors import ConversionError, ModelError, RecipeError
+from fer_opt.errors import ConversionError, ModelError
 from fer_opt.flatbuffer import read_convention, take_census
 from fer_opt.interpreter import Classifier
 from fer_opt.keras_io import TrainedModel, from_keras, load_model
-from fer_opt.recipe import STANDARD_RECIPES, STEPS, Recipe, Step, parse_recipe
+from fer_opt.recipe import STANDARD_RECIPES, parse_recipe
 from fer_opt.reports.record import Variant
 
 Make = Callable[..., Variant]
@@ -134,44 +132,3 @@ def test_a_cut_tflite_file_is_refused(make, tmp_path):
 def test_a_missing_tflite_file_is_named(tmp_path: Path):
     with pytest.raises(ModelError, match=r"gone\.tflite cannot be read"):
         take_census(tmp_path / "gone.tflite")
-
-
-recipes = st.sampled_from(sorted(STEPS)).flatmap(
-    lambda name: st.fixed_dictionaries(
-        {}, optional={key: st.sampled_from(values) for key, values in STEPS[name].options.items()}
-    ).map(lambda options: Recipe((Step(name, tuple(sorted(options.items()))),)))
-)
-
-
-@given(recipes)
-def test_a_recipe_reads_back_what_it_writes(recipe):
-    once = parse_recipe(str(recipe))
-    assert parse_recipe(str(once)) == once
-    assert all(once.steps[0].option(key) == value for key, value in recipe.steps[0].options)
-    assert file_stem(once).replace("_", "").isalnum()
-
-
-@given(st.text(max_size=30))
-def test_nonsense_is_refused_in_a_sentence(text):
-    try:
-        recipe = parse_recipe(text)
-    except RecipeError:
-        return
-    assert recipe.steps[0].name in STEPS
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("int7", "did you mean int8"),
-        ("int8(oi=float)", "known: io"),
-        ("int8(io=bytes)", "integer or float"),
-        ("float32(io=float)", "it takes none"),
-        ("float32 > int8", "a file holds one"),
-        ("int8(", "cannot be read"),
-        ("", "cannot be read"),
-    ],
-)
-def test_wrong_recipes_say_what_is_wrong(text, message):
-    with pytest.raises(RecipeError, match=message):
-        parse_recipe(text)

@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from sample_record import sample_record
 
 from fer_opt.errors import OutputError, RecordError
-from fer_opt.reports.record import json_schema, read_record, write_record
+from fer_opt.reports.record import SCHEMA_VERSION, json_schema, read_record, write_record
 
 DOCUMENTED = Path(__file__).parent.parent / "docs" / "record.schema.json"
 
 
-def test_a_record_reads_back_what_was_written(tmp_path):
-    record = sample_record()
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_record_reads_back_what_was_written(compressed, tmp_path):
+    record = sample_record(compressed=compressed)
     write_record(record, tmp_path / "record.json")
     assert read_record(tmp_path / "record.json") == record
 
 
-def test_a_record_fits_its_documented_schema(tmp_path):
-    write_record(sample_record(), tmp_path / "record.json")
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_record_fits_its_documented_schema(compressed, tmp_path):
+    write_record(sample_record(compressed=compressed), tmp_path / "record.json")
     schema = json.loads(DOCUMENTED.read_text())
     jsonschema.validate(json.loads((tmp_path / "record.json").read_text()), schema)
     assert schema == json_schema(), "docs/record.md says how to make the schema again"
@@ -52,6 +54,23 @@ def test_records_that_cannot_be_trusted_are_refused(changes, message, tmp_path):
         read_record(altered(tmp_path, **changes))
     assert "record.json" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_version_1_is_read_as_one_without_compression(tmp_path):
+    record = sample_record()
+    path = tmp_path / "record.json"
+    write_record(record, path)
+    old = json.loads(path.read_text()) | {"schema_version": 1}
+    del old["trained"], old["refused"]
+    for variant in old["variants"]:
+        del variant["steps"]
+    path.write_text(json.dumps(old))
+    found = read_record(path)
+    assert found == record
+    assert found.schema_version == SCHEMA_VERSION == 2
+    assert found.trained is None
+    assert found.refused == ()
+    assert all(variant.steps == () for variant in found.variants)
 
 
 @given(st.binary(max_size=60))

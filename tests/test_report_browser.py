@@ -41,7 +41,7 @@ def browse(html: str, folder: Path, *options: str) -> tuple[str, list[str]]:
 
 def charts_in(dom: str) -> dict[str, str]:
     """The drawn SVG of each chart, by the chart's name."""
-    figures = re.findall(r'<figure class="chart" id="chart-([a-z-]+)">(.*?)</figure>', dom, re.S)
+    figures = re.findall(r'<figure class="chart" id="chart-([a-z0-9-]+)">(.*?)</figure>', dom, re.S)
     return {name: "".join(re.findall(r"<svg.*?</svg>", body, re.DOTALL)) for name, body in figures}
 
 
@@ -65,6 +65,26 @@ def test_charts_are_drawn_without_a_word_from_the_console(tmp_path):
         assert f">{recipe}</text>" in charts["accuracy-time"]
 
 
+def test_charts_of_long_recipes_are_drawn_with_short_names(tmp_path):
+    record = sample_record(compressed=True, processes=3, runs=5)
+    dom, console = browse(render_html(record), tmp_path, "--window-size=1280,900")
+    assert console == []
+    charts = charts_in(dom)
+    compressed = [variant for variant in record.variants if variant.steps]
+    assert {f"layers-{i + 1}" for i in range(len(compressed))} | {"steps-accuracy"} <= set(charts)
+    assert all(svg.startswith("<svg") for svg in charts.values())
+    for name in ("accuracy-time", "latency", "drift", "labels", "steps-accuracy"):
+        assert "R1 int8" in charts[name]
+        assert not re.search(r"<text[^>]*>[^<]{40,}</text>", charts[name])
+    # A ring for each of the trained network's 16 layers, a dot for each that is left, and the
+    # zeros of each.
+    assert charts["layers-1"].count('aria-roledescription="point"') == 32
+    assert charts["layers-1"].count('aria-roledescription="bar"') == 16
+    # The point of each network after a step, of the trained one and of the file.
+    marks = sum(len(variant.steps) + 2 for variant in compressed)
+    assert charts["steps-accuracy"].count('aria-roledescription="point"') == marks
+
+
 MEASURE = """<script>setTimeout(() => {
   const plots = [...document.querySelectorAll(".plot")];
   const box = (one) => one.getBoundingClientRect();
@@ -84,16 +104,18 @@ LISTEN = """<iframe src="inner.html" style="width:400px;height:900px;border:0"><
 });</script>"""
 
 
-def test_charts_fit_a_narrow_screen(tmp_path):
+@pytest.mark.parametrize(("compressed", "charts"), [(False, 7), (True, 15)])
+def test_charts_fit_a_narrow_screen(tmp_path, compressed, charts):
     inner = tmp_path / "inner.html"
-    inner.write_text(render_html(sample_record()) + MEASURE, encoding="utf-8")
+    record = sample_record(compressed=compressed)
+    inner.write_text(render_html(record) + MEASURE, encoding="utf-8")
     dom, console = browse(LISTEN, tmp_path)
     assert console == []
     found = re.search(r'<pre id="out">(.*?)</pre>', dom)[1]
     width, page, plots, rightmost, topmost = map(float, found.split())
     assert width == 400
     assert page <= width
-    assert plots == 7
+    assert plots == charts
     assert rightmost <= width  # no legend or axis runs out of its chart
     assert topmost >= -2  # nor up into the heading
 

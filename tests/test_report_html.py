@@ -97,6 +97,16 @@ RECORDS = {
         device=None,
         complete=False,
     ),
+    "compressed": lambda: sample_record(compressed=True),
+    "hostile compressed": lambda: hostile_record(PAYLOAD, compressed=True),
+    "only refused": lambda: replace(
+        sample_record(training=False, compressed=True),
+        variants=(),
+        accuracies=(),
+        measurements=(),
+        trained=None,
+        complete=False,
+    ),
     "one process": lambda: sample_record(processes=1, runs=1),
 }
 
@@ -252,9 +262,12 @@ def test_single_process_has_no_interval():
     assert "one process, no interval" in page.text
 
 
-def test_hostile_text_stays_text():
-    _, page = page_of("hostile")
-    _, plain = page_of("full")
+@pytest.mark.parametrize(
+    ("hostile", "full"), [("hostile", "full"), ("hostile compressed", "compressed")]
+)
+def test_hostile_text_stays_text(hostile, full):
+    _, page = page_of(hostile)
+    _, plain = page_of(full)
     for tag in ("script", "img", "b", "h2", "h3"):
         assert page.count(tag) == plain.count(tag)
     assert page.count("table") == plain.count("table") - 1  # no label is one of Table 7's

@@ -67,17 +67,19 @@ def test_partial_markdown_says_so_first():
     assert text.index("**Unfinished.**") < text.index("**Provisionally, take")
 
 
-def test_hostile_markdown_stays_text():
-    text = render_markdown(hostile_record(PAYLOAD))
-    plain = tables_in(render_markdown(sample_record()))
+@pytest.mark.parametrize("compressed", [False, True])
+def test_hostile_markdown_stays_text(compressed):
+    text = render_markdown(hostile_record(PAYLOAD, compressed=compressed))
+    plain_text = render_markdown(sample_record(compressed=compressed))
+    plain = tables_in(plain_text)
     found = tables_in(text)
-    del plain[5]  # no label is one of the thesis's Table 7
+    del plain[5 + compressed]  # no label is one of the thesis's Table 7
     assert [len(table[0]) for table in found] == [len(table[0]) for table in plain]
     assert [len(table) for table in found] == [len(table) for table in plain]
     parsed = MarkdownIt("commonmark").enable("table").parse(text)
     headings = [token for token in parsed if token.type == "heading_open"]
     # All of the plain report's, the title's too, but Table 7's.
-    assert len(headings) == render_markdown(sample_record()).count("\n#") + 1 - 1
+    assert len(headings) == plain_text.count("\n#") + 1 - 1
     inline = [child for token in parsed for child in token.children or ()]
     assert not [child for child in inline if child.type in ("link_open", "code_inline")]
     raw = [token.content for token in [*parsed, *inline] if token.type.startswith("html")]

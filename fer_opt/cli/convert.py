@@ -37,6 +37,8 @@ fer-opt convert model.keras --out tflite/
 fer-opt convert model.h5 --data faces/ --recipe int8 --recipe "int8(io=float)" --range=-1,1
 
 fer-opt convert model.json --weights weights.h5 --data fer2013.csv --split train
+
+fer-opt convert model.h5 --data faces/ -r "prune_channels(0.5) > fine_tune(3) > int8"
 """
 
 
@@ -52,8 +54,8 @@ def convert(
         typer.Option(
             "--recipe",
             "-r",
-            help="float32, float16, dynamic, int8, int16x8; several allowed. "
-            "By default all that can be made.",
+            help="E.g. int8 or 'prune_channels(0.5) > float32'; see fer-opt recipes; several "
+            "allowed. By default the five number formats, as far as they can be made.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the .tflite files.")] = Path("tflite"),
@@ -75,8 +77,9 @@ def convert(
 ) -> None:
     """Convert a trained Keras model to TFLite and compare every file with it.
 
-    The integer formats need images (--data) to calibrate. Each file carries what its input
-    holds, so that evaluate and bench need not be told again.
+    The integer formats need images (--data) to calibrate, and steps that train need them to
+    train on. Each file carries what its input holds, so that evaluate and bench need not be told
+    again.
     """
     from fer_opt.recipe import STANDARD_RECIPES, parse_recipe
 

@@ -138,7 +138,7 @@ def _summarise(record: Any) -> None:
         ["variant", "size", "accuracy", "95 % interval", "balanced", "median ms", ""],
         [
             [
-                variant.recipe,
+                variant.recipe.replace(" > ", " >\n"),
                 megabytes(variant.size_bytes),
                 f"{accuracy[variant.recipe].accuracy:.3f}",
                 f"{accuracy[variant.recipe].low:.3f} to {accuracy[variant.recipe].high:.3f}",
@@ -149,6 +149,8 @@ def _summarise(record: Any) -> None:
             for variant in record.variants
         ],
     )
+    for item in record.refused:
+        say(f"WARNING: left out {item.recipe}: {item.reason}")
     for variant in record.variants:
         for sentence in variant.check.flags:
             say(f"WARNING: {variant.recipe}: {sentence}")

@@ -75,7 +75,6 @@ def projection(network: Any) -> Callable[[], None] | None:
     if not kept:
         return None
 
-    @tf.function
     def project() -> None:
         for variable, found in kept:
             value = tf.convert_to_tensor(variable)
@@ -87,4 +86,5 @@ def projection(network: Any) -> Callable[[], None] | None:
                 value = tf.where(found.mask, value, tf.zeros_like(value))
             variable.assign(value)
 
-    return lambda: project()
+    compiled = tf.function(project)
+    return lambda: compiled()

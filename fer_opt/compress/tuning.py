@@ -72,7 +72,9 @@ def tune(
         return ()
     training, validation = materials.streams(step)
     if settings.distill and materials.teacher is None:
-        raise RecipeError(f"{step} wants to distil, and there is no original network to learn from.")
+        raise RecipeError(
+            f"{step} wants to distil, and there is no original network to learn from."
+        )
     tf_keras.utils.set_random_seed(materials.seed)
     classes = int(network.outputs[0].shape[-1])
     targets = _targets(materials.teacher if settings.distill else None, classes)

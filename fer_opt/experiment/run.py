@@ -19,6 +19,7 @@ from fer_opt.experiment.evaluation import measure_accuracy
 from fer_opt.experiment.settle import settle_convention, suspect_range
 from fer_opt.experiment.sources import Sources, open_sources
 from fer_opt.experiment.specification import Experiment, experiment_toml
+from fer_opt.experiment.store import StepStore, default_store
 from fer_opt.experiment.timing import measure_latency
 from fer_opt.experiment.trained import given_model, train_model, trained_input
 from fer_opt.experiment.variants import make_variants
@@ -36,7 +37,15 @@ from fer_opt.reports.record import (
 __all__ = ["RECORD_NAME", "run_experiment"]
 
 RECORD_NAME = "record.json"
-PACKAGES = ("ai-edge-litert", "keras", "numpy", "opencv-python-headless", "tensorflow", "tf-keras")
+PACKAGES = (
+    "ai-edge-litert",
+    "keras",
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow",
+    "tensorflow-model-optimization",
+    "tf-keras",
+)
 
 
 def run_experiment(
@@ -47,6 +56,7 @@ def run_experiment(
     command: str,
     fresh: bool = False,
     progress: Progress = SILENT,
+    store: StepStore | None = None,
 ) -> RunRecord:
     """Carry out an experiment, or what is left of it, and return its record.
 
@@ -60,6 +70,7 @@ def run_experiment(
         command: what the user typed, for the record.
         fresh: start over, whatever ``out`` holds.
         progress: is told how it goes.
+        store: of the results of compression steps; the user's cache by default.
 
     Raises:
         FerOptError: anything that stops it, as one sentence.
@@ -88,7 +99,9 @@ def run_experiment(
             write_record(updated, out / RECORD_NAME)
 
         save(record)
-        record = make_variants(record, experiment, model, sources, out, save, progress)
+        record = make_variants(
+            record, experiment, model, sources, out, save, progress, store or default_store()
+        )
         record = measure_accuracy(record, sources.evaluation, out, save, progress)
         record = measure_latency(record, experiment, sources.evaluation, out, save, progress)
         record = dataclasses.replace(record, complete=True)

@@ -32,7 +32,7 @@ class Sources:
 
     Attributes:
         evaluation: accuracy is measured on these.
-        training: the model is trained on these; None for a model trained elsewhere.
+        training: the model, or the steps of a recipe, train on these; None where nothing does.
         calibration: the representative dataset is drawn from these.
     """
 
@@ -47,9 +47,8 @@ def open_sources(experiment: Experiment, base: Path, progress: Progress) -> Sour
     Raises:
         DatasetError: one is missing, empty, or not what it claims to be.
     """
-    training_wanted = experiment.model.architecture is not None
     section = data_spec(experiment.data, base)
-    if training_wanted:
+    if experiment.model.architecture is not None or experiment.trains:
         training, evaluation = _train_and_test(experiment, section, progress)
     else:
         training, evaluation = None, open_split(experiment.data, section, progress)

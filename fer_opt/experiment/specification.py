@@ -104,6 +104,9 @@ class DataSection:
 class TrainingSection:
     """``[training]``: section 3.3 of the thesis, for a model that is an ``architecture``.
 
+    Recipes that train a network use the same images, batch and seed; epochs and learning rate stand
+    in their steps.
+
     Attributes:
         split: which part of ``[data]`` is trained on.
         samples: how many synthetic faces it has.
@@ -181,6 +184,11 @@ class Experiment:
     calibration: CalibrationSection = CalibrationSection()
     latency: LatencySection = LatencySection()
 
+    @property
+    def trains(self) -> bool:
+        """Whether any recipe trains the network."""
+        return any(parse_recipe(text).trains for text in self.recipes)
+
 
 _ADAPTER = TypeAdapter(Experiment)
 _SECTIONS: dict[str, type] = {
@@ -236,6 +244,7 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         RecipeError: a recipe cannot be read.
     """
     model, latency = experiment.model, experiment.latency
+    trains = model.architecture is not None or experiment.trains
     rules = {
         "model: give either path or architecture": (model.path is None)
         == (model.architecture is None),
@@ -245,6 +254,8 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         "data.samples: at least 2": (experiment.data.samples or 2) < 2,
         "recipes: at least one, each only once": not experiment.recipes
         or len(set(experiment.recipes)) != len(experiment.recipes),
+        "training.split: another split than data.split, or accuracy is measured on images the "
+        "network was trained on": trains and experiment.data.split == experiment.training.split,
         "target_ms: above 0": not experiment.target_ms > 0,
         "training: epochs, batch and learning_rate above 0": min(
             experiment.training.epochs,

@@ -1,4 +1,4 @@
-"""The first part of a run: every variant converted and checked."""
+"""The first part of a run: every variant made, converted and checked."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import numpy.typing as npt
 from fer_opt.convention import InputConvention
 from fer_opt.convert import file_stem, make_variant
 from fer_opt.data import Dataset, stratified_sample
+from fer_opt.errors import ConversionError, ModelError, RecipeError
+from fer_opt.experiment.compression import STEP_SAMPLES, Workshop, open_workshop
 from fer_opt.experiment.saving import Save
 from fer_opt.experiment.settle import gather
 from fer_opt.experiment.sources import Sources
 from fer_opt.experiment.specification import CalibrationSection, Experiment
+from fer_opt.experiment.store import StepStore
 from fer_opt.files import make_folder, sha256_of
 from fer_opt.keras_io import TrainedModel
 from fer_opt.progress import Progress
 from fer_opt.recipe import parse_recipe
-from fer_opt.reports.record import RepresentativeSet, RunRecord
+from fer_opt.reports.record import RefusedRecipe, RepresentativeSet, RunRecord, StepResult
 
 __all__ = ["CHECK_SAMPLES", "draw_representative", "make_variants"]
 
@@ -28,6 +31,7 @@ CHECK_SAMPLES = 256
 """Samples on which Keras and TFLite are compared."""
 
 Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 
 def make_variants(
@@ -38,14 +42,23 @@ def make_variants(
     out: Path,
     save: Save,
     progress: Progress,
+    store: StepStore,
 ) -> RunRecord:
-    """Convert and check every variant that is not yet there."""
+    """Make, convert and check every variant that is not yet there.
+
+    A recipe that cannot be carried out on this model is written down with the reason, and the
+    others go on.
+
+    Raises:
+        RecipeError, ModelError, ConversionError: not one of the recipes can be carried out.
+    """
     kept = {
         variant.recipe: variant
         for variant in record.variants
         if (out / variant.path).is_file() and sha256_of(out / variant.path) == variant.sha256
     }
-    if len(kept) == len(experiment.recipes):
+    refused = {item.recipe: item for item in record.refused}
+    if len(kept) + len(refused) == len(experiment.recipes):
         return record
     make_folder(out / "models")
     recipes = [parse_recipe(text) for text in experiment.recipes]
@@ -54,38 +67,68 @@ def make_variants(
         record.convention,
     )
     representative: Floats | None = None
-    if any(recipe.needs_data for recipe in recipes):
-        representative, facts = draw_representative(
+    workshop: Workshop | None = None
+    if any(recipe.needs_data or recipe.network_steps for recipe in recipes):
+        drawn, facts = draw_representative(
             sources.calibration, record.convention, experiment.calibration
         )
+        representative = drawn[0]
         record = dataclasses.replace(record, representative=facts)
-    with progress.stage("Converting", len(recipes)) as advance:
-        for recipe in recipes:
-            if str(recipe) not in kept:
-                kept[str(recipe)] = make_variant(
+    for recipe in recipes:
+        if str(recipe) in kept or str(recipe) in refused:
+            continue
+        made: TrainedModel = model
+        steps: tuple[StepResult, ...] = ()
+        try:
+            if recipe.network_steps:
+                workshop = workshop or open_workshop(
                     model,
-                    recipe,
                     record.convention,
-                    representative,
-                    samples,
-                    out,
-                    f"models/{file_stem(recipe)}.tflite",
+                    gather(
+                        stratified_sample(
+                            sources.evaluation, min(STEP_SAMPLES, len(sources.evaluation)), seed=0
+                        ),
+                        record.convention,
+                    ),
+                    sources.training if experiment.trains else None,
+                    drawn,
+                    store,
+                    progress,
+                    batch=experiment.training.batch,
+                    seed=experiment.training.seed,
                 )
-                order = [text for text in experiment.recipes if text in kept]
-                record = dataclasses.replace(record, variants=tuple(kept[text] for text in order))
-                save(record)
-            advance(1)
+                record = dataclasses.replace(record, trained=workshop.trained().result)
+                made, steps = workshop.carry_out(recipe)
+            with progress.stage(f"Converting {recipe}", 1) as advance:
+                path = f"models/{file_stem(recipe)}.tflite"
+                variant = make_variant(
+                    made, recipe, record.convention, representative, samples, out, path
+                )
+                advance(1)
+        except (RecipeError, ModelError, ConversionError) as exc:
+            refused[str(recipe)] = RefusedRecipe(str(recipe), str(exc))
+            if len(refused) == len(recipes):
+                raise
+            progress.say(f"Left out: {recipe}. {exc}")
+        else:
+            kept[str(recipe)] = dataclasses.replace(variant, steps=steps)
+        record = dataclasses.replace(
+            record,
+            variants=tuple(kept[text] for text in experiment.recipes if text in kept),
+            refused=tuple(refused[text] for text in experiment.recipes if text in refused),
+        )
+        save(record)
     return record
 
 
 def draw_representative(
     dataset: Dataset, convention: InputConvention, wanted: CalibrationSection
-) -> tuple[Floats, RepresentativeSet]:
-    """The calibration images, stratified and seeded, and what the record says of them."""
+) -> tuple[tuple[Floats, Labels], RepresentativeSet]:
+    """Calibration images and labels, stratified and seeded, and what the record says of them."""
     drawn = stratified_sample(dataset, min(wanted.samples, len(dataset)), wanted.seed)
     images, labels = gather(drawn, convention)
     counts = np.bincount(labels, minlength=len(convention.labels))
-    return images, RepresentativeSet(
+    return (images, labels), RepresentativeSet(
         source=dataset.name,
         size=len(images),
         seed=wanted.seed,

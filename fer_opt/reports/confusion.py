@@ -38,6 +38,7 @@ class Matrix:
 
     Attributes:
         recipe: of the variant.
+        key: its short name where that is not the recipe, else empty.
         badges: what must be said wherever it is named.
         labels: of rows (true) and columns (predicted).
         never: those of ``labels`` that have samples and were never predicted.
@@ -45,6 +46,7 @@ class Matrix:
     """
 
     recipe: str
+    key: str
     badges: tuple[tuple[str, Tone], ...]
     labels: tuple[str, ...]
     never: frozenset[str]
@@ -129,6 +131,7 @@ def _matrix(summary: Summary, row: VariantSummary, accuracy: Accuracy) -> Matrix
         rows.append(tuple(cells))
     return Matrix(
         row.recipe,
+        row.key,
         tuple(badge for badge in badges(summary, row) if "never" not in badge[0]),
         labels,
         frozenset(accuracy.never_predicted),

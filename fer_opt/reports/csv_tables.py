@@ -1,4 +1,4 @@
-"""The record's numbers as CSV files, one line a variant, a label or a process."""
+"""The record's numbers as CSV files, one line a variant, a label, a process, a step or a layer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fer_opt.reports.compression import steps_of
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.summary import Summary, VariantSummary, summarise
 
-__all__ = ["labels_csv", "measurements_csv", "variants_csv"]
+__all__ = ["labels_csv", "layers_csv", "measurements_csv", "steps_csv", "variants_csv"]
 
 Row = dict[str, Any]
 
@@ -149,6 +150,50 @@ def measurements_csv(record: RunRecord) -> str:
                 for index, ms in enumerate(series)
             )
     return _written(columns, rows)
+
+
+def steps_csv(record: RunRecord) -> str:
+    """One line a step of a recipe, before conversion; accuracies are shares, 0 to 1.
+
+    The trained network comes first, with an empty recipe and place 0.
+    """
+    columns = (
+        "recipe", "place", "step", "title", "samples", "accuracy", "accuracy_low", "accuracy_high",
+        "parameters", "macs", "took_s", "notes",
+    )  # fmt: skip
+    rows = [
+        {
+            "recipe": recipe,
+            "place": place,
+            "step": one.step,
+            "title": one.title,
+            "samples": one.samples,
+            "accuracy": one.accuracy,
+            "accuracy_low": one.low,
+            "accuracy_high": one.high,
+            "parameters": one.parameters,
+            "macs": one.macs,
+            "took_s": one.took_s,
+            "notes": " ".join(one.notes),
+        }
+        for recipe, place, one in steps_of(record)
+    ]
+    return _written(columns, rows)
+
+
+def layers_csv(record: RunRecord) -> str:
+    """One line a layer with a kernel after each step of a recipe, in the order of data flow.
+
+    The trained network comes first, with an empty recipe and place 0.
+    """
+    fields = ("name", "kind", "channels", "weights", "macs", "sparsity", "distinct")
+    rows = [
+        {"recipe": recipe, "place": place, "step": one.step}
+        | {field: getattr(facts, field) for field in fields}
+        for recipe, place, one in steps_of(record)
+        for facts in one.layers
+    ]
+    return _written(("recipe", "place", "step", *fields), rows)
 
 
 def _yes(value: bool) -> str:

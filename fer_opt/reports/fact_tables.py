@@ -31,7 +31,11 @@ def checks_table(summary: Summary) -> Table:
     )
     rows = tuple(
         (
-            Cell(row.recipe, badges=(("⚑ flagged", "bad"),) if row.flagged else ()),
+            Cell(
+                row.recipe,
+                badges=(("⚑ flagged", "bad"),) if row.flagged else (),
+                key=row.key,
+            ),
             _tensor(row.variant.input.dtype, row.variant.input.shape, row.variant.input.scale,
                     row.variant.input.zero_point),
             _tensor(row.variant.output.dtype, row.variant.output.shape, row.variant.output.scale,
@@ -50,8 +54,9 @@ def checks_table(summary: Summary) -> Table:
         for row in summary.rows
     )  # fmt: skip
     notes = (
-        "Largest difference: of any output probability from the Keras model’s on the same "
-        "samples. Float operators are counted where the variant is meant to be integer.",
+        "Largest difference: of any output probability from that of the Keras network it "
+        "was converted from, on the same samples. Float operators are counted where the variant is "
+        "meant to be integer.",
     )
     return Table(
         "checks", "What a look at the converted files found", columns, (("", rows),), notes
@@ -131,7 +136,7 @@ def files_table(summary: Summary) -> Table:
     columns = (Column("Variant"), Column("File"), Column("Bytes", True), Column("SHA-256"))
     body = tuple(
         (
-            Cell(row.recipe),
+            Cell(row.recipe, key=row.key),
             Cell(row.variant.path),
             Cell(count(row.variant.size_bytes)),
             Cell(row.variant.sha256),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "change",
     "count",
+    "duration",
     "interval",
     "megabytes",
     "milliseconds",
     "p_value",
     "percent",
+    "points",
+    "scaled",
     "short_hash",
     "significant",
     "times",
@@ -63,6 +67,44 @@ def interval(low: str, high: str) -> str:
 def times(ratio: float | None) -> str:
     """A ratio with a multiplication sign."""
     return NONE if ratio is None else f"{significant(ratio)}{NBSP}×"
+
+
+def change(value: float, base: float) -> str:
+    """``value`` against ``base`` in per cent, signed."""
+    if value == base:
+        return "unchanged"
+    return _signed(100 * (value / base - 1), f"{NBSP}%") if base else NONE
+
+
+def points(difference: float) -> str:
+    """A difference of two shares, in signed percentage points."""
+    return _signed(100 * difference, f"{NBSP}points")
+
+
+def _signed(value: float, unit: str) -> str:
+    shown = f"{abs(value):.1f}"
+    sign = "±" if float(shown) == 0 else "+" if value > 0 else "−"
+    return f"{sign}{shown}{unit}"
+
+
+def scaled(value: int) -> str:
+    """Three significant digits with the SI prefix of a large number."""
+    for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        # 999,500 would be shown as 1,000 k.
+        if value >= 0.9995 * factor:
+            return f"{significant(float(f'{value / factor:.3g}'))}{NBSP}{prefix}"
+    return count(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or hours and minutes where there are many."""
+    if seconds < 59.5:
+        return f"{significant(seconds, 2)}{NBSP}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min {rest}{NBSP}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NBSP}h {minutes}{NBSP}min"
 
 
 def p_value(value: float) -> str:

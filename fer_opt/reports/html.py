@@ -13,6 +13,7 @@ from fer_opt.reports.summary import summarise
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 __all__ = ["render_html"]
 
@@ -29,6 +30,7 @@ def render_html(record: RunRecord) -> str:
     from markupsafe import Markup
 
     from fer_opt.reports.charts import charts_of
+    from fer_opt.reports.compression import compression_of
     from fer_opt.reports.confusion import confusions_of
     from fer_opt.reports.fact_tables import (
         checks_table,
@@ -55,6 +57,7 @@ def render_html(record: RunRecord) -> str:
             labels=labels_table(summary),
             confusions=confusions_of(summary),
             checks=checks_table(summary),
+            compression=compression_of(summary),
             charts=charts_of(summary),
             thesis=thesis_tables(summary),
             not_a_race=NOT_A_RACE,
@@ -63,7 +66,7 @@ def render_html(record: RunRecord) -> str:
             facts=facts_tables(facts_of(record)),
             dataset=dataset_table(record),
             files=files_table(summary),
-            order=order_of(record.measurements),
+            order=order_of(record.measurements, summary.names),
             count=count,
             style=Markup(_asset("report.css")),
             script=Markup(_asset("charts.js")),
@@ -75,11 +78,24 @@ def render_html(record: RunRecord) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("fer_opt.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
     )
+    made.filters["by_step"] = _by_step
+    return made
+
+
+def _by_step(text: str) -> Markup:
+    """``text``, escaped; where it is a recipe of several steps, lines break between steps first."""
+    from markupsafe import Markup
+
+    steps = text.split(" > ")
+    if len(steps) == 1:
+        return Markup("{}").format(text)
+    spans = [Markup('<span class="step">{}\u00a0&gt;</span>').format(step) for step in steps[:-1]]
+    return Markup(" ").join([*spans, Markup('<span class="step">{}</span>').format(steps[-1])])
 
 
 def _asset(name: str) -> str:

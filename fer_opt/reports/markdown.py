@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fer_opt.reports.cautions import Warned
+from fer_opt.reports.compression import compression_of
 from fer_opt.reports.fact_tables import checks_table, facts_tables
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of
@@ -37,6 +39,7 @@ def render_markdown(record: RunRecord) -> str:
         "## Variants",
         *_table(variants_table(summary)),
         *_bullets(story.remarks),
+        *_compression(summary),
         "## Labels",
         *_labels(summary),
         "## Conversion",
@@ -66,6 +69,8 @@ def _broken(found: re.Match[str]) -> str:
 def _verdict(story: Story) -> list[str]:
     lines = [f"**Unfinished.** {escaped(story.unfinished)}"] if story.unfinished else []
     lines.append(f"**{escaped(story.headline)}**")
+    if story.full_recipe:
+        lines.append(f"Its recipe in full: {escaped(story.full_recipe)}")
     if story.figures:
         lines.append(
             "\n".join(
@@ -79,15 +84,23 @@ def _verdict(story: Story) -> list[str]:
     lines.append(escaped(f"{story.device_caveat} {story.stages_caveat}"))
     lines.extend(
         [
-            "\n".join(
-                f"- {'⚠' if item.tone == 'bad' else '!'} **{escaped(item.headline)}.** "
-                f"{escaped(item.detail)}"
-                for item in story.warnings
-            ),
+            _warned(story.warnings),
             f"<sub>{escaped(story.rule)}</sub>",
         ]
     )
     return lines
+
+
+def _compression(summary: Summary) -> list[str]:
+    found = compression_of(summary)
+    if found is None:
+        return []
+    return [
+        "## Compression",
+        _warned(found.refused),
+        *(_table(found.table) if found.table else []),
+        *_bullets(found.notes),
+    ]
 
 
 def _labels(summary: Summary) -> list[str]:
@@ -100,10 +113,18 @@ def _labels(summary: Summary) -> list[str]:
     return _table(table)
 
 
+def _warned(warnings: tuple[Warned, ...]) -> str:
+    return "\n".join(
+        f"- {'⚠' if item.tone == 'bad' else '!'} **{escaped(item.headline)}.** "
+        f"{escaped(item.detail)}"
+        for item in warnings
+    )
+
+
 def _findings(summary: Summary) -> list[str]:
     return [
         "\n".join(
-            f"- ⚑ **{escaped(row.recipe)}**: {escaped(flag)}"
+            f"- ⚑ **{escaped(row.short)}**: {escaped(flag)}"
             for row in summary.rows
             for flag in row.variant.check.flags
         )
@@ -154,4 +175,5 @@ def _cell(cell: Cell) -> str:
         text = f"**{text}**"
     badges = "".join(f" **{escaped(badge)}**" for badge, _ in cell.badges)
     detail = f"<br><sub>{escaped(cell.detail)}</sub>" if cell.detail else ""
-    return f"{text}{badges}{detail}"
+    key = f"**{escaped(cell.key)}** " if cell.key else ""
+    return f"{key}{text}{badges}{detail}"

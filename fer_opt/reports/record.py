@@ -2,10 +2,13 @@
 
 Format changes:
     1: first version.
+    2: compression: ``RunRecord.trained``, ``RunRecord.refused`` and ``Variant.steps``. Version 1 is
+        read as it is.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -24,11 +27,14 @@ __all__ = [
     "DatasetFacts",
     "LabelScore",
     "LatencySettings",
+    "LayerFacts",
     "McNemar",
     "ModelFacts",
+    "RefusedRecipe",
     "RepresentativeSet",
     "RunRecord",
     "SkippedFile",
+    "StepResult",
     "TensorFacts",
     "TrainingEpoch",
     "Variant",
@@ -37,7 +43,8 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -143,6 +150,60 @@ class ConversionCheck:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class LayerFacts:
+    """One layer with a kernel, at the network's input size.
+
+    Attributes:
+        name: the layer's.
+        kind: its class, e.g. ``Conv2D``.
+        channels: of its output (units of a dense layer).
+        weights: number of them, biases included.
+        macs: multiply-accumulates of one inference; a layer used twice counts twice.
+        sparsity: share of exact zeros in its kernel.
+        distinct: number of distinct values in its kernel.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    weights: int
+    macs: int
+    sparsity: float
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class StepResult:
+    """The network after one step of a recipe, before conversion.
+
+    Attributes:
+        step: its text, e.g. ``prune_channels(0.5)``; empty for the trained network itself.
+        title: the step in words.
+        parameters: number of weights, trainable or not.
+        macs: multiply-accumulates of one inference.
+        samples: evaluated images.
+        accuracy: share of them predicted right by the Keras network.
+        low: lower bound of Wilson's 95 % interval.
+        high: upper bound of it.
+        took_s: seconds the step took when it was carried out.
+        layers: every layer with a kernel, in the order of data flow.
+        notes: what the step had to say, a sentence each.
+    """
+
+    step: str
+    title: str
+    parameters: int
+    macs: int
+    samples: int
+    accuracy: float
+    low: float
+    high: float
+    took_s: float
+    layers: tuple[LayerFacts, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Variant:
     """One .tflite file made from the model.
 
@@ -156,6 +217,8 @@ class Variant:
         input: of the model's input tensor.
         output: of the model's output tensor.
         check: what a look at it found.
+        steps: what was done to the network before conversion, in order; empty for a mere number
+            format.
     """
 
     recipe: str
@@ -167,6 +230,15 @@ class Variant:
     input: TensorFacts
     output: TensorFacts
     check: ConversionCheck
+    steps: tuple[StepResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class RefusedRecipe:
+    """A recipe that cannot be carried out on this model, and why."""
+
+    recipe: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -306,6 +378,8 @@ class RunRecord:
         measurements: in the order they were made.
         notes: what the reader should know about the run as a whole, a sentence each.
         complete: whether everything the experiment asks for is in it.
+        trained: the trained network as the steps found it; None where no recipe has any.
+        refused: recipes that cannot be carried out on this model.
     """
 
     schema_version: int
@@ -329,6 +403,8 @@ class RunRecord:
     measurements: tuple[Measurement, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = False
+    trained: StepResult | None = None
+    refused: tuple[RefusedRecipe, ...] = ()
 
 
 _ADAPTER = TypeAdapter(RunRecord)
@@ -366,13 +442,15 @@ def read_record(path: Path) -> RunRecord:
         raise RecordError(
             f"{path} is not a record (no JSON object); give the record.json of a run folder."
         ) from exc
-    if version != SCHEMA_VERSION:
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise RecordError(
-            f"{path} has schema version {version!r}, this fer-opt reads {SCHEMA_VERSION}; "
+            f"{path} has schema version {version!r}, this fer-opt reads {known}; "
             "use the fer-opt that wrote it, or run the experiment again."
         )
     try:
-        return _ADAPTER.validate_json(text)
+        # Version 1 lacks only fields that have defaults.
+        return replace(_ADAPTER.validate_json(text), schema_version=SCHEMA_VERSION)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

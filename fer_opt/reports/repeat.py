@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from fer_opt.device.measurement import Conditions, Measurement
 from fer_opt.reports.formats import count, significant
@@ -31,11 +32,18 @@ def facts_of(record: RunRecord) -> tuple[tuple[str, Facts], ...]:
     return tuple((heading, facts) for heading, facts in found if facts)
 
 
-def order_of(measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    """The models' names in the order their processes ran, one line for each round."""
+def order_of(
+    measurements: Sequence[Measurement], names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The models' names in the order their processes ran, one line for each round.
+
+    Args:
+        measurements: in any order.
+        names: what to call a model instead of its name.
+    """
     rounds: dict[int, list[str]] = {}
     for one in sorted(measurements, key=lambda one: one.order_index):
-        rounds.setdefault(one.round_index, []).append(one.model)
+        rounds.setdefault(one.round_index, []).append(names.get(one.model, one.model))
     return tuple(f"{index + 1}: {', '.join(names)}" for index, names in rounds.items())
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fer_opt.reports.formats import count, interval, megabytes, milliseconds, percent, significant
+from fer_opt.reports.cautions import Warned, remarks_on, warnings_of
+from fer_opt.reports.formats import interval, megabytes, milliseconds, percent, significant
+from fer_opt.reports.names import listed
 from fer_opt.reports.published import published_table
 from fer_opt.reports.record import RunRecord
-from fer_opt.reports.summary import RULE, Recommendation, Summary, VariantSummary
-from fer_opt.reports.tables import Tone
+from fer_opt.reports.summary import RULE, Recommendation, Summary
 from fer_opt.reports.thesis import stages
 
-__all__ = ["Figure", "Story", "Warned", "listed", "tell"]
+__all__ = ["Figure", "Story", "tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +25,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """Something the reader must not miss: a short headline, and a sentence or two."""
-
-    headline: str
-    detail: str
-    tone: Tone = "bad"
-
-
-@dataclass(frozen=True, slots=True)
 class Story:
     """The first screen.
 
     Attributes:
         unfinished: what is still missing of a partial record; empty when it is complete.
         headline: the verdict in one sentence.
+        full_recipe: what the headline's short name stands for; empty where it is the recipe.
         figures: the recommended variant's numbers.
         budget: its time against the target, a sentence; empty when it was not timed.
         reason: why this variant.
@@ -48,12 +40,13 @@ class Story:
         timed: how variants were timed, a sentence; empty when nothing was.
         device_caveat: that this device's time is not the phone's.
         stages_caveat: that the classifier is one of five stages.
-        warnings: labels never predicted, flags, guesses, the loudest first.
-        remarks: the record's notes and those of the checks.
+        warnings: labels never predicted, flags, refused recipes, guesses, the loudest first.
+        remarks: the record's notes, those of the checks, and which steps gained no time.
     """
 
     unfinished: str
     headline: str
+    full_recipe: str
     figures: tuple[Figure, ...]
     budget: str
     reason: str
@@ -72,6 +65,7 @@ def tell(summary: Summary) -> Story:
     return Story(
         unfinished=_unfinished(summary),
         headline=_headline(record, advice),
+        full_recipe=advice.chosen.recipe if advice.chosen and advice.chosen.key else "",
         figures=_figures(summary),
         budget=_budget(record, advice),
         reason=advice.reason,
@@ -80,16 +74,9 @@ def tell(summary: Summary) -> Story:
         timed=_timed(record),
         device_caveat=_device_caveat(record),
         stages_caveat=_stages_caveat(record),
-        warnings=tuple(_warnings(summary)),
-        remarks=tuple(_remarks(summary)),
+        warnings=tuple(warnings_of(summary)),
+        remarks=tuple(remarks_on(summary)),
     )
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names as a sentence lists them, long lists cut."""
-    if len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def here(record: RunRecord) -> str:
@@ -104,7 +91,7 @@ def _unfinished(summary: Summary) -> str:
     if record.complete:
         return ""
     missing = []
-    unscored = [row.recipe for row in summary.rows if row.accuracy is None]
+    unscored = [row.short for row in summary.rows if row.accuracy is None]
     if unscored:
         missing.append(f"accuracy of {listed(unscored)}")
     if record.latency is not None:
@@ -126,7 +113,7 @@ def _headline(record: RunRecord, advice: Recommendation) -> str:
         return f"No variant is recommended. {advice.reason}"
     verb = "Provisionally, take" if not record.complete else "Take"
     if chosen.latency is None:
-        return f"{verb} {chosen.recipe}."
+        return f"{verb} {chosen.short}."
     time = milliseconds(chosen.latency.median_ms)
     verdict = {
         "within": "well within" if chosen.latency.high_ms < record.target_ms / 2 else "within",
@@ -135,7 +122,7 @@ def _headline(record: RunRecord, advice: Recommendation) -> str:
         "untimed": "",
     }[advice.budget]
     return (
-        f"{verb} {chosen.recipe}: it classifies a face in {time} {here(record)}, "
+        f"{verb} {chosen.short}: it classifies a face in {time} {here(record)}, "
         f"{verdict} the {significant(record.target_ms)}\u00a0ms an image may take."
     )
 
@@ -173,7 +160,7 @@ def _figures(summary: Summary) -> tuple[Figure, ...]:
     size = chosen.variant.size_bytes
     base = summary.row(summary.reference).variant.size_bytes
     against = (
-        f"{100 * size / base:.0f}\u00a0% of {summary.reference}"
+        f"{100 * size / base:.0f}\u00a0% of {summary.short_reference}"
         if base and chosen.recipe != summary.reference
         else f"{megabytes(chosen.variant.gzip_bytes)} with gzip"
     )
@@ -241,68 +228,3 @@ def _stages_caveat(record: RunRecord) -> str:
         "this run says which variant to carry to a phone; it cannot say that a photo is "
         f"classified within {significant(record.target_ms)}\u00a0ms on one."
     )
-
-
-def _warnings(summary: Summary) -> Iterable[Warned]:
-    yield from _never_predicted(summary)
-    for row in summary.rows:
-        if row.flagged:
-            yield Warned(
-                f"{row.recipe} is flagged and never recommended", " ".join(row.variant.check.flags)
-            )
-    record = summary.record
-    if record.convention.guessed:
-        fields = listed(list(record.convention.guessed))
-        yield Warned(
-            f"Guessed: {fields}",
-            "Nobody stated this part of the input convention, so fer-opt chose it; a wrong guess "
-            "costs accuracy without any other sign.",
-            "warn",
-        )
-    if record.dataset.skipped:
-        number = len(record.dataset.skipped)
-        yield Warned(
-            f"{count(number)} sample{'s' if number > 1 else ''} left out",
-            "They could not be used; the list stands under “To repeat this run”.",
-            "warn",
-        )
-
-
-def _never_predicted(summary: Summary) -> Iterable[Warned]:
-    scored = [row for row in summary.rows if row.accuracy is not None]
-    by_variants: dict[tuple[str, ...], list[str]] = {}
-    for label, recipes in summary.never_predicted.items():
-        by_variants.setdefault(recipes, []).append(label)
-    for recipes, labels in by_variants.items():
-        who = (
-            "every variant"
-            if len(recipes) == len(scored) > 1
-            else f"the variant{'s' if len(recipes) > 1 else ''} {listed(recipes)}"
-        )
-        support = sum(_support(scored, label) for label in labels)
-        best = max(row.accuracy.accuracy for row in scored if row.accuracy)
-        yield Warned(
-            f"Never predicted: {listed(labels)}",
-            f"By {who}: 0 of {support:,} such samples right. An overall accuracy of "
-            f"{percent(best)} hides it; in the thesis, 75\u00a0% hid 0 of 317 for contempt.",
-        )
-
-
-def _support(rows: Sequence[VariantSummary], label: str) -> int:
-    return next(
-        score.support
-        for row in rows
-        if row.accuracy
-        for score in row.accuracy.labels
-        if score.label == label
-    )
-
-
-def _remarks(summary: Summary) -> Iterable[str]:
-    yield from summary.record.notes
-    by_note: dict[str, list[str]] = {}
-    for row in summary.rows:
-        for note in row.variant.check.notes:
-            by_note.setdefault(note, []).append(row.recipe)
-    for note, recipes in by_note.items():
-        yield f"{listed(recipes)}: {note}"

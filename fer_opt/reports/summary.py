@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fer_opt.device.measurement import Measurement
+from fer_opt.reports.names import listed, short_names
 from fer_opt.reports.record import Accuracy, RunRecord, Variant
 from fer_opt.reports.statistics import (
     LatencySummary,
@@ -42,6 +43,7 @@ class VariantSummary:
 
     Attributes:
         variant: the file.
+        short: what charts, headings and sentences call it: its recipe, or a number if that is long.
         accuracy: None while not measured.
         latency: None while not timed.
         ratio: its time over the reference's; None for the reference itself or without pairs.
@@ -51,6 +53,7 @@ class VariantSummary:
     """
 
     variant: Variant
+    short: str
     accuracy: Accuracy | None
     latency: LatencySummary | None
     ratio: PairedRatio | None
@@ -61,6 +64,11 @@ class VariantSummary:
     def recipe(self) -> str:
         """The variant's name within the record."""
         return self.variant.recipe
+
+    @property
+    def key(self) -> str:
+        """Its short name where that is not its recipe, else empty."""
+        return "" if self.short == self.recipe else self.short
 
     @property
     def flagged(self) -> bool:
@@ -108,6 +116,16 @@ class Summary:
         """The variant of that name."""
         return next(row for row in self.rows if row.recipe == recipe)
 
+    @property
+    def short_reference(self) -> str:
+        """The reference's short name; empty without variants."""
+        return self.row(self.reference).short if self.rows else ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The short name of each variant, by recipe."""
+        return {row.recipe: row.short for row in self.rows}
+
 
 def summarise(record: RunRecord) -> Summary:
     """Join a record's parts by variant and choose among them.
@@ -150,9 +168,11 @@ def _join(record: RunRecord, reference: str) -> tuple[VariantSummary, ...]:
         if not variant.check.flags
     }
     complete = [found for found in measures.values() if found]
+    short = short_names(variant.recipe for variant in record.variants)
     return tuple(
         VariantSummary(
             variant=variant,
+            short=short[variant.recipe],
             accuracy=accuracies.get(variant.recipe),
             latency=latencies.get(variant.recipe),
             ratio=ratios.get(variant.recipe),
@@ -253,12 +273,12 @@ def _reason(
         return "It is the only unflagged variant whose accuracy is known."
     if len(tied) == 1:
         return "It is the most accurate unflagged variant, and no other comes within noise of it."
-    others = [row.recipe for row in tied if row is not chosen]
-    names = _listed(others) if len(others) <= 4 else f"{len(others)} other variants"
+    others = [row.short for row in tied if row is not chosen]
+    names = listed(others) if len(others) <= 4 else f"{len(others)} other variants"
     first = (
         f"It is the most accurate unflagged variant, though {names} cannot be told from it"
         if chosen is best
-        else f"Its accuracy cannot be told from that of the best, {best.recipe}"
+        else f"Its accuracy cannot be told from that of the best, {best.short}"
     )
     if not timed:
         return f"{first}; nothing was timed, so the smallest file decides."
@@ -266,10 +286,6 @@ def _reason(
     if chosen.latency is not None and chosen.latency.median_ms == fastest:
         return f"{first}; it is the fastest of them here."
     return f"{first}; it is as fast as the fastest of them within noise, and smaller."
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _budget(latency: LatencySummary | None, target_ms: float) -> Budget:

@@ -20,6 +20,7 @@ from fer_opt.reports.statistics import LatencySummary
 from fer_opt.reports.summary import Summary, VariantSummary
 
 __all__ = [
+    "NUMBERED",
     "Cell",
     "Column",
     "Table",
@@ -28,11 +29,14 @@ __all__ = [
     "badges",
     "labels_table",
     "latency_cell",
+    "ratio_cell",
     "shared_confidence",
     "variants_table",
 ]
 
 Tone = Literal["", "good", "bad", "warn", "muted"]
+
+NUMBERED = "Long recipes are numbered (R1, R2, …); the table of variants has them in full."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,14 @@ class Cell:
         detail: a second, smaller line, e.g. the value's interval.
         tone: what it means to the reader; never said by colour alone.
         badges: short words set off from the text, e.g. ``recommended``, with their tone.
+        key: the short name of what ``text`` says in full; empty without one.
     """
 
     text: str
     detail: str = ""
     tone: Tone = ""
     badges: tuple[tuple[str, Tone], ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +88,22 @@ class Table:
 def variants_table(summary: Summary) -> Table:
     """What each variant costs and how good it is."""
     reference, shared = summary.reference, shared_confidence(summary.rows)
+    name = summary.short_reference or "the reference"
     columns = (
         Column("Variant"),
         Column("File", True),
         Column("Accuracy", True),
-        Column(f"Against {reference or 'the reference'}", True),
+        Column(f"Against {name}", True),
         Column("Balanced accuracy", True),
         Column("Cross-entropy", True),
         Column("Time of one image", True),
-        Column(f"Time / {reference or 'reference'}", True),
+        Column(f"Time / {name}", True),
         Column("95th percentile", True),
         Column("Peak memory", True),
     )
     rows = tuple(
         (
-            Cell(row.recipe, row.variant.title, badges=badges(summary, row)),
+            Cell(row.recipe, row.variant.title, badges=badges(summary, row), key=row.key),
             Cell(
                 megabytes(row.variant.size_bytes),
                 f"gzip {megabytes(row.variant.gzip_bytes)}",
@@ -106,7 +113,7 @@ def variants_table(summary: Summary) -> Table:
             Cell(percent(row.accuracy.balanced_accuracy if row.accuracy else None)),
             Cell(f"{row.accuracy.cross_entropy:.4f}" if row.accuracy else "–"),
             latency_cell(row.latency, shared),
-            _ratio(row, reference, shared),
+            ratio_cell(row, reference, shared),
             Cell(milliseconds(row.latency.p95_ms if row.latency else None)),
             Cell(megabytes(row.latency.peak_memory_bytes if row.latency else None)),
         )
@@ -167,7 +174,8 @@ def _paired(row: VariantSummary, reference: str) -> Cell:
     return Cell(f"+{won:,} −{lost:,}{word}", p_value(test.p_value), tone)
 
 
-def _ratio(row: VariantSummary, reference: str, shared: float | None) -> Cell:
+def ratio_cell(row: VariantSummary, reference: str, shared: float | None) -> Cell:
+    """The variant's time over the reference's with its interval."""
     if row.ratio is None:
         return Cell("reference" if row.recipe == reference else "–", tone="muted")
     ratio = row.ratio
@@ -182,8 +190,8 @@ def _variants_notes(summary: Summary) -> tuple[str, ...]:
     if any(row.accuracy for row in summary.rows):
         notes.append(
             "Accuracy: share predicted right, with Wilson's 95 % interval. Against "
-            f"{summary.reference}: samples only the variant gets right (+) and only "
-            f"{summary.reference} does (−), with McNemar's exact p."
+            f"{summary.short_reference}: samples only the variant gets right (+) and only "
+            f"{summary.short_reference} does (−), with McNemar's exact p."
         )
     if any(row.latency for row in summary.rows):
         shared = shared_confidence(summary.rows)
@@ -198,7 +206,7 @@ def _variants_notes(summary: Summary) -> tuple[str, ...]:
             "and processes."
         )
     unsteady = [
-        f"{row.recipe} ({1 - row.latency.steady_share:.0%})"
+        f"{row.short} ({1 - row.latency.steady_share:.0%})"
         for row in summary.rows
         if row.latency and row.latency.steady_share < 1
     ]
@@ -223,7 +231,7 @@ def labels_table(summary: Summary) -> Table | None:
     columns = (
         Column("Label"),
         Column("Samples", True),
-        *(Column(f"{row.recipe}{' ⚑' if row.flagged else ''}", True) for row in rows),
+        *(Column(f"{row.short}{' ⚑' if row.flagged else ''}", True) for row in rows),
     )
     body = tuple(
         (
@@ -236,6 +244,7 @@ def labels_table(summary: Summary) -> Table | None:
     notes = (
         "Share of the label's samples predicted right (recall), with Wilson's 95 % interval.",
         *(("⚑ marks a flagged variant.",) if any(row.flagged for row in rows) else ()),
+        *((NUMBERED,) if any(row.key for row in rows) else ()),
     )
     return Table("labels-table", "Accuracy per label", columns, (("", body),), notes)
 

@@ -6,7 +6,15 @@ from fer_opt.convention import canonical_label
 from fer_opt.reports.formats import count, percent
 from fer_opt.reports.published import Value, published_table
 from fer_opt.reports.summary import Summary, VariantSummary
-from fer_opt.reports.tables import Cell, Column, Table, accuracy_cell, badges, latency_cell
+from fer_opt.reports.tables import (
+    NUMBERED,
+    Cell,
+    Column,
+    Table,
+    accuracy_cell,
+    badges,
+    latency_cell,
+)
 
 __all__ = ["NOT_A_RACE", "Stage", "stages", "thesis_tables"]
 
@@ -56,12 +64,12 @@ def _models(summary: Summary) -> Table:
     measured = tuple(
         (
             Cell(
-                f"{summary.record.model.name}, {row.recipe}",
+                f"{summary.record.model.name}, {row.short}",
                 badges=tuple(one for one in badges(summary, row) if "never" not in one[0]),
             ),
             accuracy_cell(row.accuracy),
             Cell(_loss(row.accuracy.cross_entropy) if row.accuracy else "–"),
-            Cell(count(parameters)),
+            Cell(count(steps[-1].parameters if (steps := row.variant.steps) else parameters)),
             latency_cell(row.latency),
         )
         for row in summary.rows
@@ -76,7 +84,7 @@ def _models(summary: Summary) -> Table:
             ("Published: AffectNet, 25K test samples; Intel Core i5", published),
             (here, measured),
         ),
-        (table.notes[0],),
+        (table.notes[0], *((NUMBERED,) if any(row.key for row in summary.rows) else ())),
     )
 
 
@@ -126,7 +134,7 @@ def _training(summary: Summary) -> Table | None:
             "Published: X.Cao with 2 streams on pruned AffectNet; the figures of an epoch are of "
             "its validation data.",
             "The row “Test set” shows, for this run, the "
-            f"{summary.reference} variant on {summary.record.dataset.name}.",
+            f"{summary.short_reference} variant on {summary.record.dataset.name}.",
         ),
     )
 
@@ -191,7 +199,7 @@ def _labels(summary: Summary) -> Table | None:
         (("", tuple(body)),),
         (
             "Published: X.Cao with 2 streams on 25K AffectNet images. Here: "
-            f"{row.recipe} on {summary.record.dataset.name}.",
+            f"{row.short} on {summary.record.dataset.name}.",
             *table.notes,
         ),
     )

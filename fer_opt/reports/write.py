@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_opt.files import make_folder, write_atomically
-from fer_opt.reports.csv_tables import labels_csv, measurements_csv, variants_csv
+from fer_opt.reports.compression import steps_of
+from fer_opt.reports.csv_tables import (
+    labels_csv,
+    layers_csv,
+    measurements_csv,
+    steps_csv,
+    variants_csv,
+)
 from fer_opt.reports.html import render_html
 from fer_opt.reports.markdown import render_markdown
 from fer_opt.reports.record import RunRecord
@@ -17,7 +24,8 @@ def write_reports(record: RunRecord, folder: Path) -> tuple[Path, ...]:
     """Write every report of ``record`` into ``folder``, each atomically, and return their paths.
 
     They are ``report.html`` (first), ``report.md``, ``variants.csv``, ``labels.csv`` and
-    ``measurements.csv``. All are rendered before the first is written.
+    ``measurements.csv``, and ``steps.csv`` and ``layers.csv`` where a recipe has steps. All are
+    rendered before the first is written.
 
     Raises:
         MeasurementError: measurements of one variant are unlike and cannot be pooled.
@@ -30,6 +38,8 @@ def write_reports(record: RunRecord, folder: Path) -> tuple[Path, ...]:
         "labels.csv": labels_csv(record),
         "measurements.csv": measurements_csv(record),
     }
+    if steps_of(record):
+        contents |= {"steps.csv": steps_csv(record), "layers.csv": layers_csv(record)}
     make_folder(folder)
     for name, content in contents.items():
         write_atomically(folder / name, content)

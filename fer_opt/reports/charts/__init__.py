@@ -6,9 +6,13 @@ follow the reader's dark or light mode and the print style sheet. No chart relie
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fer_opt.reports.charts.drawing import Chart
 from fer_opt.reports.charts.labels import labels_chart
 from fer_opt.reports.charts.latency import drift_chart, latency_chart
+from fer_opt.reports.charts.layers import layer_charts
+from fer_opt.reports.charts.steps import steps_chart
 from fer_opt.reports.charts.trade_off import trade_off_chart
 from fer_opt.reports.charts.training import training_charts
 from fer_opt.reports.summary import Summary
@@ -20,14 +24,20 @@ def charts_of(summary: Summary) -> dict[str, Chart]:
     """Every chart the record has data for, by name.
 
     The names are ``accuracy-time``, ``accuracy-size``, ``latency``, ``drift``, ``labels``,
-    ``training-accuracy`` and ``training-loss``.
+    ``steps-accuracy``, ``layers-1`` and so on, ``training-accuracy`` and ``training-loss``.
     """
-    made = (
+    naming_variants = (
         trade_off_chart(summary, cost="time"),
         trade_off_chart(summary, cost="size"),
         latency_chart(summary),
         drift_chart(summary),
         labels_chart(summary),
+        steps_chart(summary),
+    )
+    key = tuple((row.key, row.recipe) for row in summary.rows if row.key)
+    made = (
+        *(chart and replace(chart, key=key) for chart in naming_variants),
+        *layer_charts(summary),
         *training_charts(summary.record),
     )
     return {chart.name: chart for chart in made if chart is not None}

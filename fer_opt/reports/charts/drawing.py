@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import altair as alt
 import vl_convert
 
 from fer_opt.reports.formats import significant
+from fer_opt.reports.summary import Summary, VariantSummary
 
 __all__ = [
     "DRAWN_SERIES",
@@ -21,9 +22,9 @@ __all__ = [
     "cost_scale",
     "layer",
     "legend_columns",
+    "most_telling",
     "place_names",
     "series",
-    "short_names",
     "size_legend_values",
     "tooltip",
 ]
@@ -53,6 +54,7 @@ class Chart:
         caption: how to read it, a few sentences of plain text.
         description: for readers who cannot see it.
         spec: Vega specification.
+        key: short names in it and what they stand for.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Chart:
     caption: str
     description: str
     spec: Row
+    key: tuple[tuple[str, str], ...] = ()
 
 
 def layer(rows: Sequence[Row], name: str) -> alt.Chart:
@@ -95,17 +98,14 @@ def legend_columns(names: Sequence[str]) -> alt.ExprRef:
     return alt.ExprRef(f"max(1, min({len(names)}, {columns}))")
 
 
-def short_names(names: Iterable[str], limit: int = 24) -> dict[str, str]:
-    """A short name for each, by name; cut ones that would be alike are numbered."""
-    short: dict[str, str] = {}
-    for name in names:
-        cut = name if len(name) <= limit else f"{name[: limit - 1]}…"
-        number = 2
-        while cut in short.values():
-            cut = f"{name[: limit - 4]}… {number}"
-            number += 1
-        short[name] = cut
-    return short
+def most_telling(summary: Summary, rows: Sequence[VariantSummary]) -> list[VariantSummary]:
+    """At most eight of ``rows``, in their order: all, or the ones a reader would miss most."""
+    chosen = summary.recommendation.chosen
+    important = sorted(
+        rows, key=lambda row: (row is not chosen, row.recipe != summary.reference, not row.on_front)
+    )[:DRAWN_SERIES]
+    kept = {row.recipe for row in important}
+    return [row for row in rows if row.recipe in kept]
 
 
 def cost_scale(values: Sequence[float], padding: float = 26) -> alt.Scale:

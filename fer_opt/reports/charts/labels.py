@@ -7,18 +7,17 @@ from collections.abc import Sequence
 import altair as alt
 
 from fer_opt.reports.charts.drawing import (
-    DRAWN_SERIES,
     Chart,
     Row,
     compiled,
     layer,
+    most_telling,
     series,
-    short_names,
     tooltip,
 )
 from fer_opt.reports.formats import interval, percent
 from fer_opt.reports.record import Accuracy
-from fer_opt.reports.summary import Summary, VariantSummary
+from fer_opt.reports.summary import Summary
 
 __all__ = ["labels_chart"]
 
@@ -28,15 +27,15 @@ DRAWN_INTERVALS = 160
 
 def labels_chart(summary: Summary) -> Chart | None:
     """Accuracy of each label with Wilson's interval; None while no accuracy is known."""
-    rows = _drawn_variants(summary)
+    rows = most_telling(summary, [row for row in summary.rows if row.accuracy is not None])
     scores = [row.accuracy for row in rows if row.accuracy is not None]
     if not scores:
         return None
-    short = short_names(f"{row.recipe}{' ⚑' if row.flagged else ''}" for row in rows)
+    names = [f"{row.short}{' ⚑' if row.flagged else ''}" for row in rows]
     labels = _drawn_labels(scores[0], len(scores))
     if not labels:
         return None
-    points = _points(scores, list(short.values()), labels)
+    points = _points(scores, names, labels)
     y = alt.Y(
         "label:N",
         sort=list(labels),
@@ -58,7 +57,7 @@ def labels_chart(summary: Summary) -> Chart | None:
         axis=alt.Axis(format=".0%", tickCount=5),
     )
     offset = alt.YOffset("place:O")
-    look = series(list(short.values()))
+    look = series(names)
     fields = {
         "label": "label",
         "recipe": "variant",
@@ -112,18 +111,6 @@ def _points(scores: Sequence[Accuracy], names: Sequence[str], labels: Sequence[s
                 }
             )
     return points
-
-
-def _drawn_variants(summary: Summary) -> list[VariantSummary]:
-    """At most eight variants: all, or else the ones a reader would miss most."""
-    scored = [row for row in summary.rows if row.accuracy is not None]
-    chosen = summary.recommendation.chosen
-    important = sorted(
-        scored,
-        key=lambda row: (row is not chosen, row.recipe != summary.reference, not row.on_front),
-    )[:DRAWN_SERIES]
-    kept = {row.recipe for row in important}
-    return [row for row in scored if row.recipe in kept]
 
 
 def _drawn_labels(accuracy: Accuracy, variants: int) -> tuple[str, ...]:

@@ -7,15 +7,14 @@ import statistics
 import altair as alt
 
 from fer_opt.reports.charts.drawing import (
-    DRAWN_SERIES,
     Chart,
     Row,
     compiled,
     cost_axis,
     cost_scale,
     layer,
+    most_telling,
     series,
-    short_names,
     tooltip,
 )
 from fer_opt.reports.formats import interval, milliseconds, percent
@@ -108,12 +107,11 @@ def _latency_rows(rows: list[VariantSummary], every: int) -> tuple[list[Row], li
     inferences: list[Row] = []
     processes: list[Row] = []
     medians: list[Row] = []
-    short = short_names(row.recipe for row in rows)
     for row in rows:
         latency = row.latency
         assert latency is not None
         flag = " ⚑" if row.flagged else ""
-        name = f"{short[row.recipe]}{flag}\n{milliseconds(latency.median_ms)}"
+        name = f"{row.short}{flag}\n{milliseconds(latency.median_ms)}"
         bounds = interval(milliseconds(latency.low_ms), milliseconds(latency.high_ms))
         medians.append(
             {
@@ -140,8 +138,7 @@ def drift_chart(summary: Summary) -> Chart | None:
     rows = [row for row in summary.rows if row.latency is not None]
     if not rows or len(summary.record.measurements) < 2 * len(rows):
         return None
-    drawn = rows[:DRAWN_SERIES]
-    short = short_names(row.recipe for row in drawn)
+    drawn = most_telling(summary, rows)
     points: list[Row] = []
     for row in drawn:
         assert row.latency is not None
@@ -150,7 +147,7 @@ def drift_chart(summary: Summary) -> Chart | None:
             points.append(
                 {
                     "recipe": row.recipe,
-                    "series": short[row.recipe],
+                    "series": row.short,
                     "order": one.order_index + 1,
                     "change": datum / row.latency.median_ms - 1,
                     "text": milliseconds(datum),
@@ -188,9 +185,11 @@ def drift_chart(summary: Summary) -> Chart | None:
         .encode(x=x, y=alt.value(8), text="text:N"),
         layer(points, "points")
         .mark_point(filled=True, opacity=0.9, size=55)
-        .encode(x=x, y=y, tooltip=tooltip(fields), **series(list(short.values()))),
+        .encode(x=x, y=y, tooltip=tooltip(fields), **series([row.short for row in drawn])),
     )
-    left_out = "" if len(rows) == len(drawn) else f" The first {len(drawn)} variants are drawn."
+    left_out = (
+        "" if len(rows) == len(drawn) else f" The {len(drawn)} most telling variants are drawn."
+    )
     return Chart(
         name="drift",
         title="Did the machine drift?",

@@ -15,7 +15,6 @@ from fer_opt.reports.charts.drawing import (
     layer,
     legend_columns,
     place_names,
-    short_names,
     size_legend_values,
     tooltip,
 )
@@ -138,7 +137,6 @@ def _marks(rows: list[Row], cost: str) -> alt.Chart:
 
 
 def _points(summary: Summary, cost: str) -> list[Row]:
-    short = short_names(row.recipe for row in summary.rows)
     named = _named(summary)
     points = []
     for row in summary.rows:
@@ -149,7 +147,7 @@ def _points(summary: Summary, cost: str) -> list[Row]:
         points.append(
             {
                 "recipe": row.recipe,
-                "label": short[row.recipe] if row.recipe in named else "",
+                "label": row.short if row.recipe in named else "",
                 "accuracy": accuracy.accuracy,
                 "low": accuracy.low,
                 "high": accuracy.high,
@@ -177,9 +175,10 @@ def _named(summary: Summary) -> set[str]:
     if len(summary.rows) <= NAMED_POINTS:
         return {row.recipe for row in summary.rows}
     chosen = summary.recommendation.chosen
-    first = {summary.reference} | ({chosen.recipe} if chosen else set())
-    flagged = [row.recipe for row in summary.rows if row.flagged]
-    return first | set(flagged[: NAMED_POINTS - len(first)])
+    order = [summary.reference, *([chosen.recipe] if chosen else [])]
+    order += [row.recipe for row in summary.rows if row.flagged]
+    order += [row.recipe for row in summary.rows if row.on_front]
+    return set([*dict.fromkeys(order)][:NAMED_POINTS])
 
 
 def _unnamed(rows: list[Row]) -> str:

@@ -1,0 +1,1 @@
+"""Which channels belong together, which matter, and taking the others out."""

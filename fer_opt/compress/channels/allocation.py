@@ -1,0 +1,110 @@
+"""How many channels of each group are kept."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from fer_opt.compress.channels.dependencies import Group
+from fer_opt.errors import RecipeError
+
+__all__ = ["by_sensitivity", "kept_count", "parse_shares", "shares_of"]
+
+LEVELS = (0.25, 0.5, 0.75)
+"""Shares of a group that the scan tries."""
+
+
+def kept_count(present: int, share: float, multiple: int) -> int:
+    """Channels left of ``present``, rounded up to ``multiple``, never more than there are."""
+    # A hair less, so that 16 * (1 - 0.5) / 8 stays 1 whatever binary fractions make of it.
+    wanted = math.ceil(present * (1 - share) / multiple - 1e-9) * multiple
+    return min(present, max(wanted, multiple))
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """``"stage1_*:0.25, stage2_*:0.5"`` as patterns and shares.
+
+    Raises:
+        RecipeError: it does not read so.
+    """
+    shares = {}
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        pattern, colon, number = part.rpartition(":")
+        try:
+            share = float(number)
+        except ValueError:
+            share = math.nan
+        if not colon or not pattern.strip() or not 0 <= share < 1:
+            raise RecipeError(
+                f"prune_channels cannot read {part!r} in layers; write pattern:share, e.g. "
+                '"stage1_*:0.25", with a share from 0 and below 1.'
+            )
+        shares[pattern.strip()] = share
+    return shares
+
+
+def shares_of(groups: Sequence[Group], share: float, patterns: Mapping[str, float]) -> list[float]:
+    """The share to remove of each group: the first pattern's that matches one of its layers.
+
+    Raises:
+        RecipeError: a pattern matches no layer whose channels can be removed.
+    """
+    names = [name for group in groups for name in group.layers]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            near = difflib.get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.3)
+            hint = f"the nearest are {', '.join(near)}" if near else f"e.g. {names[0]}"
+            raise RecipeError(
+                f"prune_channels finds no layer like {pattern!r} whose channels can be removed; "
+                f"{hint}."
+            )
+    return [
+        next(
+            (
+                value
+                for pattern, value in patterns.items()
+                if any(fnmatch.fnmatchcase(name, pattern) for name in group.layers)
+            ),
+            share,
+        )
+        for group in groups
+    ]
+
+
+def by_sensitivity(
+    groups: Sequence[Group],
+    costs: Sequence[float],
+    share: float,
+    loss_without: Callable[[Group, float], float],
+) -> list[float]:
+    """Shares that remove ``share`` of the work where it costs least.
+
+    Each group is tried alone at each level. Then, again and again, the group whose next level adds
+    least loss for the work it saves is taken there, until enough work is saved.
+
+    Args:
+        groups: what can be removed.
+        costs: multiply-accumulates of each group's layers.
+        share: of the work to save.
+        loss_without: cross-entropy with that share of one group removed.
+    """
+    losses = [[loss_without(group, level) for level in (0.0, *LEVELS)] for group in groups]
+    level = [0] * len(groups)
+    target, saved = share * sum(costs), 0.0
+    shares = (0.0, *LEVELS)
+    while saved < target - 1e-9:
+        open_groups = [index for index in range(len(groups)) if level[index] < len(LEVELS)]
+        if not open_groups:
+            break
+
+        def price(index: int) -> float:
+            now, then = level[index], level[index] + 1
+            rise = losses[index][then] - losses[index][now]
+            return rise / (costs[index] * (shares[then] - shares[now]) + 1e-9)
+
+        best = min(open_groups, key=price)
+        saved += costs[best] * (shares[level[best] + 1] - shares[level[best]])
+        level[best] += 1
+    return [shares[one] for one in level]

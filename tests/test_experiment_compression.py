@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_opt.data import DataSpec, open_dataset
+from fer_opt.errors import ExperimentError, RecipeError
+from fer_opt.experiment.run import run_experiment
+from fer_opt.experiment.specification import read_experiment
+from fer_opt.experiment.store import StepStore
+from fer_opt.reports.record import RunRecord
+
+EXPERIMENT = """
+name = "compressed"
+recipes = [
+    "float32",
+    "prune_channels(0.5, multiple=4) > float32",
+    "prune_channels(0.5, multiple=4) > fine_tune(1) > int8",
+]
+
+[model]
+path = "model.keras"
+
+[input]
+range = [0, 1]
+
+[data]
+path = "faces"
+
+[training]
+batch = 16
+
+[calibration]
+samples = 16
+
+[latency]
+processes = 0
+"""
+
+
+class Spoken:
+    """A progress that remembers what was said."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    def stage(self, title: str, total: int) -> Any:
+        from fer_opt.progress import SILENT
+
+        return SILENT.stage(title, total)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keras3_model) -> Path:
+    """A Keras 3 model, a folder of images without splits, and an experiment file."""
+    keras3_model.save(tmp_path / "model.keras")
+    faces = open_dataset(DataSpec("synthetic", split="test", size=160, image_size=24))
+    for index in range(len(faces)):
+        label = faces.labels[faces.label_indices()[index]]
+        (tmp_path / "faces" / label).mkdir(parents=True, exist_ok=True)
+        pixels = np.squeeze(faces.read(index))
+        Image.fromarray(pixels).save(tmp_path / "faces" / label / f"{index}.png")
+    (tmp_path / "small.toml").write_text(EXPERIMENT)
+    return tmp_path
+
+
+def run(folder: Path, out: str = "out", progress: Any = None, **more: Any) -> RunRecord:
+    return run_experiment(
+        read_experiment(folder / "small.toml"),
+        folder,
+        folder / out,
+        command="fer-opt run small.toml",
+        progress=progress or Spoken(),
+        store=StepStore(folder / "cache"),
+        **more,
+    )
+
+
+def test_recipes_run_from_one_file_on_a_keras_3_model_and_a_folder(folder):
+    record = run(folder)
+    assert record.complete
+    assert not record.refused
+    plain, pruned, tuned = record.variants
+    assert plain.steps == ()
+    assert [step.step for step in tuned.steps] == [
+        "prune_channels(0.5, multiple=4)",
+        "fine_tune(1)",
+    ]
+    assert record.trained is not None
+    assert record.trained.macs > pruned.steps[0].macs > 0
+    assert record.trained.parameters > pruned.steps[0].parameters
+    assert pruned.size_bytes < plain.size_bytes
+    assert tuned.check.float_operators == {}
+    assert all(item.samples == 16 for item in record.accuracies), "a tenth of 160 is held out"
+    assert all(step.samples == 16 for step in tuned.steps)
+
+
+def test_recipes_that_begin_alike_share_the_work_and_a_second_run_all_of_it(folder):
+    first, second = Spoken(), Spoken()
+    before = run(folder, progress=first)
+    assert sum(s.startswith("prune_channels(0.5, multiple=4) ...") for s in first.sentences) == 1
+    again = run(folder, out="again", progress=second)
+    assert not any(sentence.endswith(" ...") for sentence in second.sentences)
+    assert [v.sha256 for v in again.variants] == [v.sha256 for v in before.variants]
+    assert [v.steps for v in again.variants] == [v.steps for v in before.variants]
+    assert len(StepStore(folder / "cache").entries()) == 2
+
+
+def test_training_anew_gives_the_same_network(folder):
+    before = run(folder)
+    shutil.rmtree(folder / "cache")
+    again = run(folder, out="again")
+    assert again.variants[2].steps[1].accuracy == before.variants[2].steps[1].accuracy
+    assert again.variants[2].sha256 == before.variants[2].sha256
+
+
+def test_a_recipe_that_cannot_be_carried_out_is_left_out_with_its_reason(folder):
+    text = EXPERIMENT.replace(
+        '"float32",\n', '"float32",\n    \'prune_channels(0.5, layers="no*:0.2")\',\n'
+    )
+    (folder / "small.toml").write_text(text)
+    record = run(folder)
+    assert record.complete
+    assert len(record.variants) == 3
+    assert [item.recipe for item in record.refused] == [
+        'prune_channels(0.5, layers="no*:0.2") > float32'
+    ]
+    assert "no*" in record.refused[0].reason
+    assert run(folder) == record
+
+
+def test_nothing_that_can_be_carried_out_is_an_error(folder):
+    text = EXPERIMENT.split("recipes")[0] + (
+        "recipes = ['prune_channels(0.5, layers=\"no*:0.2\")']\n"
+        + EXPERIMENT[EXPERIMENT.index("[model]") :]
+    )
+    (folder / "small.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"no\*"):
+        run(folder)
+
+
+def test_training_on_the_evaluated_images_is_refused(folder):
+    text = EXPERIMENT.replace('path = "faces"', 'path = "faces"\nsplit = "train"')
+    (folder / "small.toml").write_text(text)
+    with pytest.raises(ExperimentError, match="another split"):
+        run(folder)
+
+
+def test_weights_alone_decide_whether_work_is_shared(folder, keras3_model):
+    run(folder)
+    model = type(keras3_model).from_config(keras3_model.get_config())
+    model.set_weights([value + 0.01 for value in keras3_model.get_weights()])
+    model.save(folder / "model.keras")
+    spoken = Spoken()
+    run(folder, out="other", progress=spoken)
+    assert any(sentence.endswith(" ...") for sentence in spoken.sentences)
+
+
+def test_results_do_not_hang_on_where_the_cache_lies(folder):
+    first = run(folder)
+    experiment = read_experiment(folder / "small.toml")
+    second = run_experiment(
+        experiment,
+        folder,
+        folder / "elsewhere",
+        command="x",
+        progress=Spoken(),
+        store=StepStore(folder / "other cache"),
+    )
+    steps = [dataclasses.replace(s, took_s=0.0) for s in first.variants[1].steps]
+    assert [dataclasses.replace(s, took_s=0.0) for s in second.variants[1].steps] == steps
