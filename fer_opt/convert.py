@@ -103,7 +103,7 @@ def convert(
         )
     try:
         with quiet():
-            frozen, module = freeze(_simplified(model, step), convention)
+            frozen, module = freeze(model if trained else _simplified(model, step), convention)
             converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], module)
             if step.keywords.get("backend") == "ai_edge":
                 content = _by_ai_edge(bytes(converter.convert()), step, representative)

@@ -143,48 +143,38 @@ def fuses_relu(call: Call) -> bool:
 
 
 def hard_swish_inside(call: Call, made_by: dict[int, Call], around: Surroundings) -> list[Any]:
-    """The tensors inside x * relu6(x + 3) / 6 that ends in a call; empty where it is no such thing.
+    """The tensors inside a hard swish that ends in a call; empty where it is no such thing.
 
-    TensorFlow Lite has one operator for the whole, which rounds only at its end.
+    That is x * relu6(x + 3) / 6, multiplied in any order (Howard et al., "Searching for
+    MobileNetV3", 2019). TensorFlow Lite has one operator for the whole, which rounds only at its
+    end.
 
     Args:
         call: any.
         made_by: the call that gives each tensor, by the tensor's ``id``.
         around: of the network.
     """
-    if type(call.layer) is not _LAYERS.Multiply or len(call.inputs) != 2:
+    factors, inside, sixths = list(call.inputs), [], int(_is_sixth(call))
+    if not sixths and not _is_product(call):
         return []
-    for whole, gate in (call.inputs, call.inputs[::-1]):
-        inside: list[Any] = []
-        for wanted in (_is_sixth, _is_relu6, _is_plus_three):
-            maker = made_by.get(id(gate))
-            if maker is None or not wanted(maker) or not around.only_reader(gate):
-                break
-            inside.append(gate)
-            gate = maker.inputs[0]
-        if len(inside) == 3 and gate is whole:
-            return inside
+    while factors:
+        tensor = factors.pop()
+        maker = made_by.get(id(tensor))
+        if maker is None or not around.only_reader(tensor):
+            continue
+        if _is_sixth(maker) or (_is_product(maker) and sixths):
+            sixths += _is_sixth(maker)
+            inside.append(tensor)
+            factors.extend(maker.inputs)
+        elif _is_relu6(maker) and _is_plus_three(made_by.get(id(maker.inputs[0]))):
+            whole = made_by[id(maker.inputs[0])].inputs[0]
+            inside.extend([tensor, maker.inputs[0]])
+            alone = around.only_reader(maker.inputs[0]) is not None
+            product = [item for item in (call, *map(made_by.get, map(id, inside))) if item]
+            reads = any(whole is item for each in product if _is_product(each) for item in each.inputs)
+            if alone and reads:
+                return inside if sixths == 1 or _sixth_above(factors, made_by) else []
     return []
-
-
-def _is_sixth(call: Call) -> bool:
-    if getattr(call.layer, "symbol", "") != "math.multiply":
-        return False
-    found = _constant(call)
-    return found is not None and abs(found - 1 / 6) < 1e-6
-
-
-def _is_plus_three(call: Call) -> bool:
-    return getattr(call.layer, "symbol", "") in _ADDS and _constant(call) == 3.0
-
-
-def _is_relu6(call: Call) -> bool:
-    layer = call.layer
-    return (
-        (kind_of(call) == "relu" and getattr(layer, "max_value", None) == 6)
-        or getattr(layer, "activation", None) is tf.nn.relu6
-        or getattr(layer, "symbol", "") == "nn.relu6"
-    )
 
 
 def _constant(call: Call) -> float | None:

@@ -2,7 +2,7 @@
 
 A file is read by the Keras that wrote it: ``tf_keras`` for Keras 1.x-2.x, ``keras`` for 3.x. Code
 inside a model (Lambda layers, foreign modules) is refused unless the caller allows it, because
-loading it would run it.
+loading it would run it. For compression, a model of either Keras is rebuilt flat in ``tf_keras``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_opt.keras_io.naming import Place, Untranslatable, described
+from fer_opt.keras_io.naming import Place, TranslationError, described
 
 __all__ = ["SAME", "apply_activation", "split_activation"]
 
@@ -27,7 +27,7 @@ def split_activation(layer: Any) -> tuple[Any, Any]:
     What follows is None, a name for :func:`apply_activation`, or a layer used as a function.
 
     Raises:
-        Untranslatable: it is not one of Keras's or TensorFlow's functions.
+        TranslationError: it is not one of Keras's or TensorFlow's functions.
     """
     activation = layer.activation
     if activation is None:
@@ -44,7 +44,7 @@ def split_activation(layer: Any) -> tuple[Any, Any]:
             return name, None
         if name in _SPELT_OUT:
             return "linear", name
-    raise Untranslatable(
+    raise TranslationError(
         f"{described(layer)} has the activation {name or activation!r}, which tf_keras lacks"
     )
 
@@ -61,7 +61,7 @@ def apply_activation(place: Place, name: str, tensor: Any) -> Any:
         return _hard_sigmoid(place, tensor)
     if name == "hard_silu":
         # The product gets the plain name, for it stands where the function stood.
-        gate = _hard_sigmoid(Place(place.names.new(f"{place.name}_gate"), place.names), tensor)
+        gate = _hard_sigmoid(place.beside("gate"), tensor)
         return place.layer("Multiply")([tensor, gate])
     return place.layer("Activation", activation=_ALIASES.get(name, name))(tensor)
 

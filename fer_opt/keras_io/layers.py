@@ -15,9 +15,15 @@ import numpy as np
 
 from fer_opt.backend import tf_keras
 from fer_opt.keras_io.activations import SAME, split_activation
-from fer_opt.keras_io.naming import Untranslatable, described
+from fer_opt.keras_io.naming import TranslationError, described
 
-__all__ = ["ends_with_activation", "rebuild_layer", "transfer_weights"]
+__all__ = [
+    "ends_with_activation",
+    "own_weights",
+    "rebuild_layer",
+    "refuse_foreign",
+    "transfer_weights",
+]
 
 _TRAINING_OPTIONS = ("_constraint", "_initializer", "_regularizer", "seed", "trainable")
 # Options of Keras 3 that choose between implementations, or act only with another option.
@@ -40,7 +46,6 @@ _WITHOUT_EFFECT = {
     "zero_output_for_mask": False,
 }
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
-_OPERATION_LAYERS = ("ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda")
 
 
 def ends_with_activation(layer: Any) -> bool:
@@ -63,8 +68,9 @@ def rebuild_layer(layer: Any, name: str, *, keras3: bool) -> Any:
         keras3: which of the two.
 
     Raises:
-        Untranslatable: it is a custom layer, or something would be lost.
+        TranslationError: it is a custom layer, or something would be lost.
     """
+    refuse_foreign(layer, keras3=keras3)
     where = described(layer)
     kind = _counterpart(layer, keras3=keras3)
     config = {
@@ -73,7 +79,7 @@ def rebuild_layer(layer: Any, name: str, *, keras3: bool) -> Any:
         if not option.endswith(_TRAINING_OPTIONS) and option not in ("name", "dtype")
     }
     if config.get("data_format") == "channels_first":
-        raise Untranslatable(f"{where} has data_format='channels_first', which no phone computes")
+        raise TranslationError(f"{where} has data_format='channels_first', which no phone computes")
     if ends_with_activation(layer):
         config["activation"] = split_activation(layer)[0]
     config |= _settled_constants(layer)
@@ -81,30 +87,38 @@ def rebuild_layer(layer: Any, name: str, *, keras3: bool) -> Any:
     if not keras3:
         new = kind.from_config({**config, **own})
         if any(item.compute_dtype != "float32" for item in new._flatten_layers()):
-            raise Untranslatable(f"{where} wraps a layer that does not compute in float32")
+            raise TranslationError(f"{where} wraps a layer that does not compute in float32")
         return new
     new, lost = _from_keras3(kind, config, own)
     if lost:
         options = ", ".join(f"{option}={value!r}" for option, value in sorted(lost.items()))
-        raise Untranslatable(f"{where} has {options}, which tf_keras lacks")
+        raise TranslationError(f"{where} has {options}, which tf_keras lacks")
     return new
 
 
-def _counterpart(layer: Any, *, keras3: bool) -> Any:
-    where, name = described(layer), type(layer).__name__
+def refuse_foreign(layer: Any, *, keras3: bool) -> None:
+    """Refuse layers that are none of Keras's own, or have been quantized.
+
+    Raises:
+        TranslationError: ``layer`` is one.
+    """
+    where = described(layer)
     home = "keras.src.layers." if keras3 else "tf_keras.src."
     module = type(layer).__module__
     if not module.startswith(home) or ".applications." in module:
-        raise Untranslatable(f"{where} is a custom layer")
-    if name == "Lambda":
-        raise Untranslatable(f"{where} is code of its own")
-    if getattr(layer, "quantization_mode", None):
-        raise Untranslatable(f"{where} is quantized to {layer.quantization_mode} already")
+        raise TranslationError(f"{where} is a custom layer")
+    if type(layer).__name__ == "Lambda":
+        raise TranslationError(f"{where} is code of its own")
+    if mode := getattr(layer, "quantization_mode", None):
+        raise TranslationError(f"{where} is quantized to {mode} already")
+
+
+def _counterpart(layer: Any, *, keras3: bool) -> Any:
     if not keras3:
         return type(layer)
-    kind = getattr(tf_keras.layers, name, None)
+    kind = getattr(tf_keras.layers, type(layer).__name__, None)
     if kind is None:
-        raise Untranslatable(f"{where} has no counterpart in tf_keras")
+        raise TranslationError(f"{described(layer)} has no counterpart in tf_keras")
     return kind
 
 
@@ -154,9 +168,7 @@ def _from_keras3(
 
 
 def _without_effect(option: str, value: Any) -> bool:
-    return option in _INERT or (
-        option in _WITHOUT_EFFECT and _same(value, _WITHOUT_EFFECT[option])
-    )
+    return option in _INERT or (option in _WITHOUT_EFFECT and _same(value, _WITHOUT_EFFECT[option]))
 
 
 @functools.cache
@@ -194,15 +206,11 @@ def transfer_weights(old: Any, new: Any) -> None:
     """Give a rebuilt layer the old one's weights.
 
     Raises:
-        Untranslatable: a weight has no place in the new layer, or the new one a weight of its own.
+        TranslationError: a weight has no place in the new layer, or the new one a weight of its own.
     """
     if type(old).__name__ == "Normalization":
         return  # its weights became options
-    pairs = [
-        (_name_of(variable), np.asarray(value))
-        for variable, value in zip(old.weights, old.get_weights(), strict=True)
-        if "seed_generator" not in _path_of(variable)
-    ]
+    pairs = [(_name_of(variable), value) for variable, value in own_weights(old)]
     places = [(_name_of(variable), tuple(variable.shape)) for variable in new.weights]
     # Keras 3 says kernel where tf_keras says depthwise_kernel; the order is the same.
     fits = [
@@ -213,13 +221,23 @@ def transfer_weights(old: Any, new: Any) -> None:
         at = fits.index(False) if False in fits else min(len(places), len(pairs))
         lost = f"the weight {pairs[at][0]!r} {pairs[at][1].shape}" if at < len(pairs) else "weights"
         found = f"{places[at][0]!r} {places[at][1]}" if at < len(places) else "none"
-        raise Untranslatable(f"{described(old)} has {lost}, and its counterpart {found}")
+        raise TranslationError(f"{described(old)} has {lost}, and its counterpart {found}")
     new.set_weights(
         [
             value.astype(variable.dtype.as_numpy_dtype)
             for (_, value), variable in zip(pairs, new.weights, strict=True)
         ]
     )
+
+
+def own_weights(layer: Any) -> list[tuple[Any, Any]]:
+    """A layer's variables and their values, those of a layer it has as its activation left out."""
+    others = {id(item) for item in getattr(getattr(layer, "activation", None), "weights", ())}
+    return [
+        (variable, np.asarray(value))
+        for variable, value in zip(layer.weights, layer.get_weights(), strict=True)
+        if id(variable) not in others and "seed_generator" not in _path_of(variable)
+    ]
 
 
 def _path_of(variable: Any) -> str:

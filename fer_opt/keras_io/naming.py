@@ -10,24 +10,27 @@ from typing import Any
 from fer_opt.backend import tf_keras
 from fer_opt.errors import ModelError
 
-__all__ = ["Names", "Place", "Untranslatable", "clean", "described"]
+__all__ = ["Names", "NotExactError", "Place", "TranslationError", "clean", "described"]
 
 
-class Untranslatable(ModelError):
+class TranslationError(ModelError):
     """Something would be lost; the message is a clause that names the layer and the cause."""
 
 
+class NotExactError(Exception):
+    """Why one operation cannot be said exactly; a clause without its subject."""
+
+
 class Names:
-    """Gives every layer of a network a name of its own.
+    """Gives every layer of a network a name of its own."""
 
-    Args:
-        first: layers of the outermost model, which keep theirs.
-    """
-
-    def __init__(self, first: Iterable[Any]) -> None:
+    def __init__(self) -> None:
         self._taken: set[str] = set()
         self._kept: dict[int, str] = {}
-        for layer in first:
+
+    def keep(self, layers: Iterable[Any]) -> None:
+        """Let these layers have their own names, whatever is named before they are reached."""
+        for layer in layers:
             self._kept[id(layer)] = self.new(layer.name)
 
     def of(self, layer: Any, owner: str) -> str:
@@ -52,7 +55,7 @@ class Place:
     """Where in a network layers are to be made.
 
     Attributes:
-        name: of the first layer made here; further ones add to it.
+        name: of the layer that stands for the whole; others add to it.
         names: of the network.
     """
 
@@ -68,6 +71,10 @@ class Place:
         # Calling tf.symbol would make the same layer, with a name out of a process-wide count.
         config = {"name": self._name(more), "dtype": "float32", "function": symbol}
         return tf_keras.layers.deserialize({"class_name": kind, "config": config})
+
+    def beside(self, more: str) -> Place:
+        """A place for another layer that belongs to this one."""
+        return Place(self._name(more), self.names)
 
     def _name(self, more: str) -> str:
         return self.names.new(f"{self.name}_{more}") if more else self.name

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fer_opt.backend import tf, tf_keras
+from fer_opt.keras_io import rearranging
 from fer_opt.keras_io.activations import apply_activation
-from fer_opt.keras_io.naming import Place, Untranslatable, described
+from fer_opt.keras_io.naming import NotExactError, Place, TranslationError, described
 
 __all__ = ["combine", "plain_constant", "translate_operation"]
 
@@ -28,12 +28,12 @@ def translate_operation(
         keywords: likewise.
 
     Raises:
-        Untranslatable: it, or one of its options, has no exact counterpart.
+        TranslationError: it, or one of its options, has no exact counterpart.
     """
     where = described(operation)
     translate = _TRANSLATIONS.get(type(operation).__name__)
     if translate is None or not type(operation).__module__.startswith("keras.src."):
-        raise Untranslatable(f"{where} has no exact counterpart in tf_keras")
+        raise TranslationError(f"{where} has no exact counterpart in tf_keras")
     options = {
         name: value
         for name, value in vars(operation).items()
@@ -43,15 +43,11 @@ def translate_operation(
     known = inspect.signature(translate).parameters
     for name in [name for name in options if name not in known]:
         if options.pop(name) is not None:
-            raise Untranslatable(f"{where} has the option {name!r}, which tf_keras lacks")
+            raise TranslationError(f"{where} has the option {name!r}, which tf_keras lacks")
     try:
         return translate(place, *(plain_constant(value, where) for value in arguments), **options)
-    except _NotExactError as exc:
-        raise Untranslatable(f"{where} {exc}") from exc
-
-
-class _NotExactError(Exception):
-    """Why an operation cannot be said exactly; a clause without its subject."""
+    except NotExactError as exc:
+        raise TranslationError(f"{where} {exc}") from exc
 
 
 def combine(place: Place, kind: str, left: Any, right: Any) -> Any:
@@ -67,12 +63,12 @@ def plain_constant(value: Any, where: str) -> Any:
     """A constant operand as float32 or a Python number; tensors and other things as they are.
 
     Raises:
-        Untranslatable: it is a variable, a weight that belongs to no layer.
+        TranslationError: it is a variable, a weight that belongs to no layer.
     """
     if _is_tensor(value) or isinstance(value, str | bool | int | float | None):
         return value
     if isinstance(value, tf.Variable) or type(value).__module__.startswith("keras.src"):
-        raise Untranslatable(f"{where} reads a variable that belongs to no layer")
+        raise TranslationError(f"{where} reads a variable that belongs to no layer")
     if not isinstance(value, np.ndarray | np.generic) and not tf.is_tensor(value):
         return value
     array = np.asarray(value)
@@ -183,109 +179,14 @@ def _log_softmax(place: Place, x: Any, axis: int = -1) -> Any:
 
 def _clip(place: Place, x: Any, x_min: Any = None, x_max: Any = None) -> Any:
     if not all(isinstance(end, int | float) for end in (x_min, x_max)):
-        raise _NotExactError("clips at ends that are no plain numbers")
+        raise NotExactError("clips at ends that are no plain numbers")
     return place.function("clip_by_value")(x, float(x_min), float(x_max))
-
-
-def _reshape(place: Place, x: Any, newshape: Any) -> Any:
-    target = [-1 if side is None else side for side in newshape]
-    if target[1:].count(-1) == 1:
-        known = math.prod(side for side in target[1:] if side != -1)
-        target = [target[0], *(x_side if x_side != -1 else _size(x) // known for x_side in target[1:])]
-    if not all(isinstance(side, int) for side in target) or math.prod(target[1:]) != _size(x):
-        raise _NotExactError(f"changes the number of images, reshaping to {tuple(newshape)}")
-    return place.layer("Reshape", target_shape=target[1:])(x)
-
-
-def _size(x: Any) -> int:
-    return math.prod(x.shape[1:])
-
-
-def _expand_dims(place: Place, x: Any, axis: Any) -> Any:
-    axes = [axis] if isinstance(axis, int) else list(axis)
-    rank = len(x.shape) + len(axes)
-    sides = iter(x.shape)
-    shape = [1 if at in {item % rank for item in axes} else next(sides) for at in range(rank)]
-    return _with_shape(place, x, shape)
-
-
-def _squeeze(place: Place, x: Any, axis: Any = None) -> Any:
-    rank = len(x.shape)
-    axes = [at for at in range(1, rank) if x.shape[at] == 1]
-    if axis is not None:
-        axes = [item % rank for item in ([axis] if isinstance(axis, int) else axis)]
-    return _with_shape(place, x, [side for at, side in enumerate(x.shape) if at not in axes])
-
-
-def _with_shape(place: Place, x: Any, shape: Sequence[Any]) -> Any:
-    if not shape or shape[0] is not None:
-        raise _NotExactError("moves the axis of the images")
-    return place.layer("Reshape", target_shape=list(shape[1:]))(x)
-
-
-def _transpose(place: Place, x: Any, axes: Any = None) -> Any:
-    order = [] if axes is None else [axis % len(x.shape) for axis in axes]
-    if order[:1] != [0]:
-        raise _NotExactError("moves the axis of the images")
-    return place.layer("Permute", dims=order[1:])(x)
-
-
-def _concatenate(place: Place, xs: Sequence[Any], axis: int = -1) -> Any:
-    return place.layer("Concatenate", axis=axis)(list(xs))
-
-
-def _split(place: Place, x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    at, side = axis % len(x.shape), x.shape[axis]
-    if at == 0 or side is None:
-        raise _NotExactError("splits the axis of the images")
-    if isinstance(indices_or_sections, int):
-        step = side // indices_or_sections
-        ends = [0, *range(step, side, step), side]
-    else:
-        ends = [0, *indices_or_sections, side]
-    everything = slice(None)
-    return [
-        _get_item(Place(place.names.new(f"{place.name}_{number}"), place.names), x, key)
-        for number, key in enumerate(
-            (*[everything] * at, slice(start, end))
-            for start, end in zip(ends, ends[1:], strict=False)
-        )
-    ]
-
-
-def _get_item(place: Place, x: Any, key: Any) -> Any:
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
-        keys[at : at + 1] = [slice(None)] * (len(x.shape) - len(keys) + 1)
-    for item in keys:
-        ends = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
-        if not all(end is None or isinstance(end, int) for end in ends) or item is None:
-            raise _NotExactError("cuts out a part that is given by something else than numbers")
-    spelt = tuple(
-        {"start": item.start, "stop": item.stop, "step": item.step}
-        if isinstance(item, slice)
-        else item
-        for item in keys
-    )
-    return place.function("__operators__.getitem", kind="SlicingOpLambda")(x, spelt)
-
-
-def _pad(place: Place, x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    widths = np.broadcast_to(np.asarray(pad_width), (len(x.shape), 2)).tolist()
-    if mode == "constant" and not constant_values and len(widths) == 4:
-        batch, height, width, channels = widths
-        if not any(batch) and not any(channels):
-            return place.layer("ZeroPadding2D", padding=[height, width])(x)
-    if mode not in ("constant", "reflect", "symmetric"):
-        raise _NotExactError(f"pads in the mode {mode!r}, which tf_keras lacks")
-    return place.function("pad")(x, widths, mode=mode, constant_values=constant_values or 0)
 
 
 def _cast(place: Place, x: Any, dtype: str) -> Any:
     del place
     if not tf.as_dtype(dtype).is_floating:
-        raise _NotExactError(f"turns scores into {dtype}")
+        raise NotExactError(f"turns scores into {dtype}")
     return x
 
 
@@ -305,22 +206,22 @@ _TRANSLATIONS: dict[str, Callable[..., Any]] = {
     **{name: _reduction(*how) for name, how in _REDUCTIONS.items()},
     "Cast": _cast,
     "Clip": _clip,
-    "Concatenate": _concatenate,
+    "Concatenate": rearranging.concatenate,
     "Elu": _elu,
-    "ExpandDims": _expand_dims,
+    "ExpandDims": rearranging.expand_dims,
     "Gelu": _gelu,
-    "GetItem": _get_item,
+    "GetItem": rearranging.get_item,
     "Identity": _unchanged,
     "LeakyRelu": _leaky_relu,
     "LogSoftmax": _log_softmax,
     "Matmul": _matmul,
-    "Pad": _pad,
+    "Pad": rearranging.pad,
     "ReLU": _relu,
     "Relu": _relu,
-    "Reshape": _reshape,
+    "Reshape": rearranging.reshape,
     "Softmax": _softmax,
-    "Split": _split,
-    "Squeeze": _squeeze,
+    "Split": rearranging.split,
+    "Squeeze": rearranging.squeeze,
     "StopGradient": _unchanged,
-    "Transpose": _transpose,
+    "Transpose": rearranging.transpose,
 }

@@ -63,7 +63,7 @@ def _never_predicted(summary: Summary) -> Iterable[Warned]:
     for label, recipes in summary.never_predicted.items():
         by_variants.setdefault(recipes, []).append(label)
     for recipes, labels in by_variants.items():
-        names = [summary.names[recipe] for recipe in recipes]
+        names = [summary.names.get(recipe, recipe) for recipe in recipes]
         who = (
             "every variant"
             if len(recipes) == len(scored) > 1

@@ -1,0 +1,87 @@
+"""Whether a rebuilt network still computes what the model did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_opt.backend import tf
+from fer_opt.errors import ModelError
+from fer_opt.keras_io.trained import TrainedModel
+from fer_opt.noise import quiet
+
+__all__ = ["LIMITS", "probing_images", "refuse_difference"]
+
+LIMITS = {"float32": 1e-5, "float16": 32 * 2.0**-11, "bfloat16": 32 * 2.0**-8}
+"""Largest difference of outputs over the largest output, by the precision the model computes in.
+For half precision, 32 times its unit roundoff, 2^-11 or 2^-8 (IEEE 754 binary16; bfloat16 has 8
+significant bits): roundings add up over the depth of a network."""
+
+_IMAGES = 4
+_COARSE = 4
+
+
+def refuse_difference(model: TrainedModel, network: Any) -> None:
+    """Compare a rebuilt network's outputs with the model's, on seeded random images.
+
+    Args:
+        model: the original.
+        network: ``tf_keras.Model`` of fixed input size.
+
+    Raises:
+        ModelError: they differ by more than :data:`LIMITS` allows, or there are none to compare.
+    """
+    images = probing_images(tuple(network.input_shape[1:]))
+    if not tf.as_dtype(model.keras.inputs[0].dtype).is_floating:
+        images = np.round(255 * np.abs(images) / np.abs(images).max(axis=(1, 2, 3), keepdims=True))
+    try:
+        with quiet():
+            expected = np.asarray(model.network(tf.constant(images)), np.float32)
+    except Exception as exc:
+        height, width = images.shape[1:3]
+        raise ModelError(
+            f"{model.source} does not take images of {height}x{width}; give the size it was "
+            "trained with."
+        ) from exc
+    usable = np.isfinite(expected).all(axis=1)
+    if not usable.any():
+        raise ModelError(
+            f"{model.source} gives no finite outputs for random images, so nothing can be compared "
+            "with them; check its weights."
+        )
+    found = np.asarray(network(tf.constant(images), training=False))
+    difference = float(np.abs(found - expected)[usable].max())
+    size = float(np.abs(expected[usable]).max()) or 1.0
+    precision = _precision(model.keras)
+    if not difference <= LIMITS[precision] * size:
+        raise ModelError(
+            f"{model.source}, rebuilt for compression, gives outputs that differ by "
+            f"{difference / size:.1e} of their size where {LIMITS[precision]:.0e} is allowed for "
+            f"{precision}; convert it without compression steps, and report it, for no layer of it "
+            "was known to be unlike."
+        )
+
+
+def probing_images(shape: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Four images (4, height, width, channels), coarse patterns and noise.
+
+    Nobody says which values a model expects: two images lie in 0 to 1, one in -1 to 1, one in 0
+    to 255.
+    """
+    height, width, channels = shape
+    random = np.random.default_rng(0)
+    coarse = random.random((_IMAGES, _COARSE, _COARSE, channels), np.float32)
+    rows, columns = (np.arange(side) * _COARSE // side for side in (height, width))
+    pattern = coarse[:, rows][:, :, columns]
+    images: npt.NDArray[np.float32] = (pattern + random.random((_IMAGES, *shape), np.float32)) / 2
+    images[2] = 2 * images[2] - 1
+    images[3] *= 255
+    return images
+
+
+def _precision(model: Any) -> str:
+    """The coarsest floating-point format any layer computes in."""
+    found = {str(getattr(layer, "compute_dtype", "")) for layer in model._flatten_layers()}
+    return next((name for name in ("bfloat16", "float16") if name in found), "float32")
