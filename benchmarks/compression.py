@@ -142,10 +142,17 @@ def headline(out: Path, epochs: int, rounds: int, publish: Path | None) -> None:
         recipe_row(
             bench, "int8(fold=off, backend=ai_edge)", name="ai-edge-quantizer alone: static int8"
         ),
-        peer_row(bench, "Keras 3 alone: quantize('int8')", "peer_keras3", peer_keras3),
     ]
+    failed = ""
+    try:
+        title = "Keras 3 alone: quantize('int8')"
+        rows.append(peer_row(bench, title, "peer_keras3", peer_keras3))
+    except ConversionError as exc:
+        # The converter names the place in the calling script, which says nothing here.
+        reason = re.sub(r"[^\s(]*\.py:\d+:\d+: ", "", str(exc))
+        failed = f"\n\n{title} gave a network that TFLite's converter refuses: {reason}"
     measurements = time_rows(bench, rows, rounds)
-    table = headline_table(rows, measurements)
+    table = headline_table(rows, measurements) + failed
     print(table)
     if publish:
         put(publish, "headline", table)

@@ -16,6 +16,9 @@ __all__ = ["keras3", "tf", "tf_keras"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# With oneDNN's kernels TensorFlow 2.21 crashes while it trains mini_XCEPTION (separable
+# convolutions, 64x64); without them it does not.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 if TYPE_CHECKING:

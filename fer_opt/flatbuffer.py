@@ -104,6 +104,11 @@ def with_convention(content: bytes, convention: InputConvention) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    for stored in model.buffers:
+        # Some writers keep weights behind the flatbuffer, at an offset that packing would shift.
+        if stored.offset > 1:
+            part = content[stored.offset : stored.offset + stored.size]
+            stored.data, stored.offset, stored.size = np.frombuffer(part, np.uint8), 0, 0
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(_CONVENTION.dump_json(convention), np.uint8)
     model.buffers.append(buffer)

@@ -132,3 +132,12 @@ def test_a_cut_tflite_file_is_refused(make, tmp_path):
 def test_a_missing_tflite_file_is_named(tmp_path: Path):
     with pytest.raises(ModelError, match=r"gone\.tflite cannot be read"):
         take_census(tmp_path / "gone.tflite")
+
+
+@pytest.mark.parametrize("text", ["int8(backend=ai_edge)", "dynamic(backend=ai_edge)"])
+def test_the_other_quantizer_makes_files_that_run(make, text):
+    pytest.importorskip("ai_edge_quantizer")
+    variant = make(text)
+    assert variant.check.flags == ()
+    assert variant.check.label_agreement >= 0.9
+    assert variant.size_bytes < make("float32").size_bytes

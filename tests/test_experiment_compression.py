@@ -178,3 +178,29 @@ def test_results_do_not_hang_on_where_the_cache_lies(folder):
     )
     steps = [dataclasses.replace(s, took_s=0.0) for s in first.variants[1].steps]
     assert [dataclasses.replace(s, took_s=0.0) for s in second.variants[1].steps] == steps
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_a_real_model_trains_on_and_compresses(real_data, tmp_path):
+    """TensorFlow once crashed while it trained this very network."""
+    (tmp_path / "small.toml").write_text(
+        f"""
+recipes = ["float32", "prune_channels(0.25) > fine_tune(1, distill=0.5) > int8"]
+[model]
+path = "{real_data}/mini_XCEPTION.hdf5"
+[data]
+path = "{real_data}/fer2013"
+split = "test"
+[input]
+range = [-1, 1]
+labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+[latency]
+processes = 0
+"""
+    )
+    record = run(tmp_path)
+    assert not record.refused
+    assert record.variants[1].check.flags == ()
+    assert record.trained is not None
+    assert record.variants[1].steps[1].accuracy > record.variants[1].steps[0].accuracy

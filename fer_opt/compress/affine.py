@@ -61,7 +61,7 @@ def affine_of(call: Call) -> Affine | None:
         shift = -_double(layer.moving_mean) * scale
         return Affine(scale, shift + _double(layer.beta) if layer.center else shift)
     if type(layer) is tf_keras.layers.Normalization and not layer.invert:
-        if tuple(layer.axis) not in ((), (last,)):
+        if [axis % (last + 1) for axis in layer.axis] not in ([], [last]):
             return None
         deviation = np.maximum(np.sqrt(_double(layer.variance)), tf_keras.backend.epsilon())
         return _broadcast(1.0 / deviation, -_double(layer.mean) / deviation, channels)

@@ -27,7 +27,8 @@ def fold_conv_batch_norm(network: Any) -> Any:
 
     W' = a W and b' = a b + shift with a = gamma / sqrt(variance + epsilon), along the output
     channels (Jacob et al., 2018, section 3.2). A convolution that is used twice, feeds something
-    else too or has an activation is left, as is anything that stands between the two.
+    else too or has an activation is left, as is anything that stands between the two. Where there
+    is nothing to fold, the network itself comes back.
 
     Args:
         network: flat functional ``tf_keras.Model``.
@@ -41,6 +42,9 @@ def fold_conv_batch_norm(network: Any) -> Any:
             if affine is not None:
                 folded[id(call.output)] = affine
                 dropped.update(id(item.output) for item in chain)
+
+    if not folded:
+        return network
 
     def visit(call: Call, copy: Copy) -> Any:
         if id(call.output) in dropped:

@@ -20,7 +20,7 @@ def fold_dense_batch_norm(network: Any, *, keep_clusters: bool = False) -> Any:
     """Fold batch normalization into dense layers: back into a linear one, else into those it feeds.
 
     Back: W' = W a and b' = a b + shift along the outputs. Forward: W' = a W along the inputs and
-    b' = b + shift W.
+    b' = b + shift W. Where there is nothing to fold, the network itself comes back.
 
     Args:
         network: flat functional ``tf_keras.Model``.
@@ -70,6 +70,9 @@ def _forward(network: Any, keep_clusters: bool) -> Any:
 
 
 def _refolded(network: Any, folded: dict[int, Affine], dropped: set[int], weights: Any) -> Any:
+    if not folded:
+        return network
+
     def visit(call: Call, copy: Copy) -> Any:
         if id(call.output) in dropped:
             return call.inputs[0]

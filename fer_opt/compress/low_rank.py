@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_opt.backend import tf_keras
-from fer_opt.compress.graph import rebuild
+from fer_opt.compress.graph import Call, Copy, rebuild
 from fer_opt.compress.materials import Materials, Outcome
+from fer_opt.compress.wording import counted, listed
 from fer_opt.errors import RecipeError
+from fer_opt.recipe import make_step
 
-__all__ = ["low_rank", "rank_for_energy"]
+__all__ = ["Factors", "factorize", "low_rank"]
 
 Floats = npt.NDArray[np.float32]
+
+_KINDS = {
+    "all": "dense layer or 1x1 convolution",
+    "dense": "dense layer",
+    "pointwise": "1x1 convolution",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A matrix W (m, n) as the product of two thin ones.
+
+    Attributes:
+        first: float32 (m, rank).
+        second: float32 (rank, n).
+        energy: share of the sum of squared singular values of W that the product has.
+    """
+
+    first: Floats
+    second: Floats
+    energy: float
+
+    @property
+    def rank(self) -> int:
+        """Width of the waist."""
+        return int(self.first.shape[1])
 
 
 def low_rank(
@@ -26,106 +55,155 @@ def low_rank(
     kernels: str = "all",
     multiple: int = 8,
 ) -> Outcome:
-    """Replace kernels W (m x n) by U (m x r) and V (r x n) of their singular value decomposition.
+    """Replace dense layers and 1x1 convolutions by two each that multiply less.
 
-    The truncated decomposition is the closest matrix of rank r (Eckart and Young, 1936); for dense
-    layers see Denton et al., "Exploiting linear structure within convolutional networks" (2014).
-    Only where r (m + n) < m n, so that there is less to multiply.
+    A kernel W of m inputs and n outputs becomes one of m to r and one of r to n, by the truncated
+    singular value decomposition (Xue, Li and Gong, "Restructuring of deep neural network acoustic
+    models with singular value decomposition", 2013), where that saves multiply-accumulates: where
+    r (m + n) < m n. Strides go with the first; bias and activation stay with the second, which
+    keeps the layer's name.
 
     Args:
-        network: flat functional model.
+        network: flat functional ``tf_keras.Model``.
         materials: not used.
-        energy: share of the sum of squared singular values to keep.
-        rank: fixed rank; 0 goes by ``energy``.
-        kernels: ``dense`` layers, ``pointwise`` convolutions, or ``all``.
-        multiple: ranks are rounded up to it.
+        energy: share of the sum of squared singular values to keep, above 0 and at most 1; one
+            less this share is the squared error, relative to the kernel's squared norm.
+        rank: r for every kernel; 0 takes for each the least that keeps ``energy``.
+        kernels: ``dense``, ``pointwise`` (1x1 convolutions) or ``all``.
+        multiple: r is rounded up to it.
+
+    Returns:
+        The network as it was, and a note, where no layer would get cheaper.
 
     Raises:
-        RecipeError: the network has no layer of the kind asked for.
+        RecipeError: an option is out of its bounds, the network has no such layer, or a kernel
+            holds something that is no number.
     """
-    found = [layer for layer in network.layers if _qualifies(layer, kernels)]
-    if not found:
-        kind = {"dense": "dense layer", "pointwise": "1x1 convolution"}.get(
-            kernels, "dense layer or 1x1 convolution"
+    del materials
+    make_step("low_rank", energy=energy, rank=rank, kernels=kernels, multiple=multiple)
+    layers = [layer for layer in network.layers if _qualifies(layer, kernels)]
+    if not layers:
+        raise RecipeError(
+            f"low_rank finds no {_KINDS[kernels]} to split in this network; leave it out."
         )
-        raise RecipeError(f"low_rank finds no {kind} in this network; leave the step out.")
-    factors: dict[int, tuple[Floats, Floats]] = {}
-    left, notes = [], []
-    for layer in found:
-        matrix = layer.get_weights()[0].reshape(-1, layer.get_weights()[0].shape[-1])
-        made = _factors(matrix, energy, rank, multiple)
-        if made is None:
-            left.append(layer.name)
-        else:
-            factors[id(layer)] = made
-            notes.append(f"{layer.name}: rank {made[0].shape[1]} of {min(matrix.shape)}.")
-    if left:
-        notes.append(f"Left as they were, for factors would not be smaller: {', '.join(left)}.")
-    pairs: dict[int, tuple[Any, Any]] = {}
-
-    def visit(call: Any, copy: Any) -> Any:
-        if id(call.layer) not in factors:
-            return call.apply(copy(call.layer))
-        if id(call.layer) not in pairs:
-            pairs[id(call.layer)] = _two_layers(call.layer, factors[id(call.layer)])
-        first, second = pairs[id(call.layer)]
-        output = second(first(call.inputs[0]))
-        _set_weights(call.layer, first, second, factors[id(call.layer)])
-        return output
-
-    return Outcome(rebuild(network, visit), tuple(notes))
+    split: dict[str, Factors] = {}
+    for layer in layers:
+        factors = _worthwhile(layer, energy, rank, multiple)
+        if factors is not None:
+            split[layer.name] = factors
+    left = [layer.name for layer in layers if layer.name not in split]
+    return Outcome(_with_factors(network, split), (*_shown(split), *_left(left)))
 
 
-def rank_for_energy(singular_values: npt.NDArray[np.floating[Any]], energy: float) -> int:
-    """The least rank whose squared singular values sum to at least ``energy`` of all."""
-    kept = np.cumsum(np.square(singular_values, dtype=np.float64))
-    if kept[-1] == 0:
-        return 1
-    return min(int(np.searchsorted(kept / kept[-1], energy - 1e-12) + 1), len(kept))
+def factorize(matrix: Floats, energy: float, rank: int = 0, multiple: int = 1) -> Factors:
+    """The closest product of two matrices of a rank (Eckart and Young, 1936).
+
+    The singular values are shared evenly between both factors, so that neither outgrows the other.
+
+    Args:
+        matrix: (m, n), finite.
+        energy: to keep, where ``rank`` is 0.
+        rank: wanted; at most min(m, n) is given.
+        multiple: the rank is rounded up to it, as far as min(m, n) allows.
+    """
+    left, values, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    kept = np.cumsum(values**2)
+    # Less a share that is only the rounding of float32, or all the energy would want every rank.
+    wanted = rank or int(np.searchsorted(kept, energy * kept[-1] * (1 - 1e-12))) + 1
+    number = _rounded(wanted, multiple, len(values))
+    root = np.sqrt(values[:number])
+    return Factors(
+        (left[:, :number] * root).astype(np.float32),
+        (root[:, None] * right[:number]).astype(np.float32),
+        float(kept[number - 1] / kept[-1]) if kept[-1] > 0 else 1.0,
+    )
+
+
+def _rounded(rank: int, multiple: int, most: int) -> int:
+    return min(-(-rank // multiple) * multiple, most)
 
 
 def _qualifies(layer: Any, kernels: str) -> bool:
-    layers = tf_keras.layers
-    if type(layer) is layers.Dense:
+    if type(layer) is tf_keras.layers.Dense:
         return kernels in ("all", "dense")
     return (
-        type(layer) is layers.Conv2D
+        type(layer) is tf_keras.layers.Conv2D
+        and kernels in ("all", "pointwise")
         and tuple(layer.kernel_size) == (1, 1)
         and layer.groups == 1
-        and kernels in ("all", "pointwise")
     )
 
 
-def _factors(
-    matrix: Floats, energy: float, rank: int, multiple: int
-) -> tuple[Floats, Floats] | None:
-    """U and V, the singular values shared evenly between them; None where they save nothing."""
-    rows, columns = matrix.shape
-    left, values, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
-    wanted = rank or rank_for_energy(values, energy)
-    kept = min(-(-wanted // multiple) * multiple, len(values))
-    if kept * (rows + columns) >= rows * columns:
-        return None
-    root = np.sqrt(values[:kept])
-    return (
-        (left[:, :kept] * root).astype(np.float32),
-        (root[:, None] * right[:kept]).astype(np.float32),
-    )
+def _worthwhile(layer: Any, energy: float, rank: int, multiple: int) -> Factors | None:
+    """The layer's factors; None where they would multiply as much as it does."""
+    kernel = layer.kernel.numpy()
+    rows, columns = kernel.shape[-2:]
+    if not np.isfinite(kernel).all():
+        raise RecipeError(
+            f"low_rank cannot split {layer.name}, because its kernel holds something that is no "
+            "number; train the network anew."
+        )
+    if _rounded(rank or 1, multiple, min(rows, columns)) * (rows + columns) >= rows * columns:
+        return None  # saves the time to find the factors
+    factors = factorize(kernel.reshape(rows, columns), energy, rank, multiple)
+    return factors if factors.rank * (rows + columns) < rows * columns else None
 
 
-def _two_layers(layer: Any, factors: tuple[Floats, Floats]) -> tuple[Any, Any]:
-    config, rank = layer.get_config(), factors[0].shape[1]
-    size = "filters" if "filters" in config else "units"
-    first = {**config, "name": f"{layer.name}_u", size: rank, "use_bias": False}
-    first |= {"activation": "linear", "activity_regularizer": None}
-    second = {**config, "name": f"{layer.name}_v"}
-    if "strides" in second:
-        second["strides"] = (1, 1)
+def _with_factors(network: Any, split: dict[str, Factors]) -> Any:
+    taken = {layer.name for layer in network.layers}
+    pairs: dict[str, tuple[Any, Any]] = {}
+
+    def visit(call: Call, copy: Copy) -> Any:
+        name = call.layer.name
+        if name not in split:
+            return call.apply(copy(call.layer))
+        if name not in pairs:
+            pairs[name] = _two_layers(call.layer, split[name].rank, taken)
+        first, second = pairs[name]
+        output = second(first(call.inputs[0]))
+        shape = call.layer.kernel.shape[:-2]
+        first.set_weights([split[name].first.reshape(*shape, *split[name].first.shape)])
+        bias = call.layer.get_weights()[1:]
+        second.set_weights([split[name].second.reshape(*shape, *split[name].second.shape), *bias])
+        return output
+
+    return rebuild(network, visit)
+
+
+def _two_layers(layer: Any, rank: int, taken: set[str]) -> tuple[Any, Any]:
+    config = {**layer.get_config(), "kernel_constraint": None}
+    name = f"{layer.name}_low_rank"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    first = {
+        **config,
+        "name": name,
+        "units" if "units" in config else "filters": rank,
+        "use_bias": False,
+        "activation": "linear",
+        "activity_regularizer": None,
+    }
+    second = config | ({"strides": (1, 1)} if "strides" in config else {})
+    second.pop("batch_input_shape", None)
     return type(layer).from_config(first), type(layer).from_config(second)
 
 
-def _set_weights(layer: Any, first: Any, second: Any, factors: tuple[Floats, Floats]) -> None:
-    kernel, *bias = layer.get_weights()
-    lead = kernel.shape[:-2]
-    first.set_weights([factors[0].reshape(*lead, *factors[0].shape)])
-    second.set_weights([factors[1].reshape(*lead, *factors[1].shape), *bias])
+def _shown(split: dict[str, Factors]) -> tuple[str, ...]:
+    if not split:
+        return ()
+    each = [
+        f"{name} {len(item.first)}x{item.second.shape[1]} by rank {item.rank}, {item.energy:.1%} "
+        "of its energy"
+        for name, item in split.items()
+    ]
+    return (f"{counted(len(split), 'layer')} became two each: {listed(each)}.",)
+
+
+def _left(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (
+        f"{counted(len(names), 'layer')} stayed whole, for two would multiply as much "
+        f"({listed(names)}).",
+    )

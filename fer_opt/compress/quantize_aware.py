@@ -97,7 +97,7 @@ def _with_rounding(network: Any, gains: dict[str, tuple[Floats, Floats]]) -> Any
                     images.append(rounded(new, ranges.tensors[id(old)]))
                 value = images[0]
             if place := ranges.readings.get((id(original.output), id(old))):
-                value = rounded(value, place)
+                value = rounded(_carried_over(value), place)
             changed[id(new)] = value
 
         def renewed(value: Any) -> Any:
@@ -122,6 +122,17 @@ def _with_rounding(network: Any, gains: dict[str, tuple[Floats, Floats]]) -> Any
         return output if place is None else rounded(output, place)
 
     return rebuild(network, visit)
+
+
+def _carried_over(image: Any) -> Any:
+    """An image, unchanged by an operator that may give it another scale.
+
+    Of two roundings in a row the converter would take only one.
+    """
+    identity = QuantizedDepthwiseConv2D(
+        1, use_bias=False, depthwise_initializer="ones", trainable=False
+    )
+    return identity(image)
 
 
 def _quantized(layer: Any, gain: tuple[Floats, Floats] | None) -> tuple[Any, list[Any]]:

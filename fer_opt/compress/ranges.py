@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_opt.compress.affine import Surroundings
-from fer_opt.compress.graph import calls
+from fer_opt.compress.graph import Call, calls
 from fer_opt.compress.rounding import (
     FIXED_RANGES,
     fuses_relu,
     hard_swish_inside,
     kind_of,
 )
+from fer_opt.errors import RecipeError
 
 __all__ = ["Place", "RangeFacts", "Ranges", "plan_ranges"]
 
@@ -47,8 +48,8 @@ class Ranges:
     Attributes:
         facts: of each range, by its number.
         tensors: where each tensor is rounded, by its ``id``; one that is missing is not.
-        readings: where a tensor is rounded again as a call reads it, by the ``id`` of the call's
-            output and the tensor's.
+        readings: where a tensor is carried over to another range as a call reads it, by the
+            ``id`` of the call's output and the tensor's.
     """
 
     facts: dict[int, RangeFacts]
@@ -64,7 +65,7 @@ def plan_ranges(network: Any) -> Ranges:
             :func:`fer_opt.compress.rounding.kind_of` knows.
 
     Raises:
-        RecipeError: it does not know one.
+        RecipeError: it does not know one, or rows of a fixed range are joined with others.
     """
     around = Surroundings(network)
     order = list(calls(network))
@@ -84,8 +85,9 @@ def plan_ranges(network: Any) -> Ranges:
             groups.join(output, id(call.inputs[0]))
         elif kind == "joined":
             for tensor in call.inputs:
-                # What has a range of its own keeps it, and is rounded once more to be joined.
+                # What has a range of its own keeps it, and is carried over to be joined.
                 if groups.find(id(tensor)) in {groups.find(item) for item in alone}:
+                    _refuse_rows(call, tensor)
                     readings.append((output, id(tensor)))
                 else:
                     groups.join(output, id(tensor))
@@ -101,6 +103,15 @@ def plan_ranges(network: Any) -> Ranges:
             tensors.append(output)
     tensors = [tensor for tensor in tensors if tensor not in unrounded]
     return _numbered(groups, tensors, readings, fixed, id(image))
+
+
+def _refuse_rows(call: Call, tensor: Any) -> None:
+    if len(tensor.shape) != 4:
+        raise RecipeError(
+            f"quantize_aware cannot round the inputs of the layer {call.layer.name} to one range: "
+            "one is the network's input or a sigmoid, softmax or tanh, whose range is fixed; join "
+            "them earlier, or convert with int8 alone."
+        )
 
 
 def _numbered(

@@ -20,7 +20,8 @@ def rewrite_batch_norm(network: Any) -> Any:
 
     Its kernel is a = gamma / sqrt(variance + epsilon), its bias beta - mean a. Rows of features are
     reshaped to images of one pixel and back, which costs nothing. What follows in a row becomes
-    one layer. Of tensors of five axes or more, or of unknown length, it is left.
+    one layer. Of tensors of five axes or more, or of unknown length, it is left. Where there is
+    nothing to rewrite, the network itself comes back.
 
     Args:
         network: flat functional ``tf_keras.Model``.
@@ -35,6 +36,9 @@ def rewrite_batch_norm(network: Any) -> Any:
         following, chain = around.affine_after(call.output)
         rewritten[id(call.output)] = affine.then(following) if following else affine
         dropped.update(id(item.output) for item in chain)
+
+    if not rewritten:
+        return network
 
     def visit(call: Call, copy: Copy) -> Any:
         if id(call.output) in dropped:

@@ -39,7 +39,6 @@ _BY_LAYER: dict[Any, Kind] = {
     _LAYERS.Cropping2D: "same",
     _LAYERS.Dense: "own",
     _LAYERS.DepthwiseConv2D: "own",
-    _LAYERS.ELU: "own",
     _LAYERS.Flatten: "same",
     _LAYERS.GlobalAveragePooling2D: "own",
     _LAYERS.GlobalMaxPooling2D: "same",
@@ -48,6 +47,7 @@ _BY_LAYER: dict[Any, Kind] = {
     _LAYERS.Maximum: "joined",
     _LAYERS.Minimum: "joined",
     _LAYERS.Multiply: "own",
+    _LAYERS.PReLU: "own",
     _LAYERS.Permute: "same",
     _LAYERS.Reshape: "same",
     _LAYERS.Softmax: "unit",
@@ -75,7 +75,6 @@ _BY_ACTIVATION: tuple[tuple[Any, Kind], ...] = (
     (_ACTIVATIONS.sigmoid, "unit"),
     (_ACTIVATIONS.softmax, "unit"),
     (_ACTIVATIONS.tanh, "symmetric"),
-    (_ACTIVATIONS.elu, "own"),
 )
 _ADDS = ("__operators__.add", "math.add")
 _FUSES_RELU = (
@@ -105,7 +104,7 @@ def kind_of(call: Call) -> Kind:
     elif type(layer) is _LAYERS.UpSampling2D:
         kind = "same" if layer.interpolation in ("nearest", "bilinear") else None
     if kind is None or (why := _exception(call)):
-        why = "TensorFlow Lite has no 8-bit operator for it" if kind is None else why
+        why = _unknown(layer) if kind is None else why
         what = getattr(layer, "symbol", None) or type(layer).__name__
         activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
         what += "" if activation == "linear" else f", {activation}"
@@ -114,6 +113,12 @@ def kind_of(call: Call) -> Kind:
             "replace it, or convert with int8 alone."
         )
     return kind
+
+
+def _unknown(layer: Any) -> str:
+    if isinstance(layer, _LAYERS.BatchNormalization):
+        return "it cannot fold, for it normalizes another axis than the last or by the batch in use"
+    return "TensorFlow Lite has no 8-bit operator for it"
 
 
 def _exception(call: Call) -> str:
@@ -154,32 +159,53 @@ def hard_swish_inside(call: Call, made_by: dict[int, Call], around: Surroundings
         made_by: the call that gives each tensor, by the tensor's ``id``.
         around: of the network.
     """
-    factors, inside, sixths = list(call.inputs), [], int(_is_sixth(call))
-    if not sixths and not _is_product(call):
+    if not _is_product(call):
         return []
-    while factors:
-        tensor = factors.pop()
+    factor, leaves, inside, pending = _constant(call) or 1.0, [], [], list(call.inputs)
+    while pending:
+        tensor = pending.pop()
         maker = made_by.get(id(tensor))
-        if maker is None or not around.only_reader(tensor):
-            continue
-        if _is_sixth(maker) or (_is_product(maker) and sixths):
-            sixths += _is_sixth(maker)
+        if maker is not None and _is_product(maker) and around.only_reader(tensor):
+            factor *= _constant(maker) or 1.0
             inside.append(tensor)
-            factors.extend(maker.inputs)
-        elif _is_relu6(maker) and _is_plus_three(made_by.get(id(maker.inputs[0]))):
-            whole = made_by[id(maker.inputs[0])].inputs[0]
-            inside.extend([tensor, maker.inputs[0]])
-            alone = around.only_reader(maker.inputs[0]) is not None
-            product = [item for item in (call, *map(made_by.get, map(id, inside))) if item]
-            reads = any(whole is item for each in product if _is_product(each) for item in each.inputs)
-            if alone and reads:
-                return inside if sixths == 1 or _sixth_above(factors, made_by) else []
+            pending.extend(maker.inputs)
+        else:
+            leaves.append(tensor)
+    if len(leaves) != 2 or abs(factor - 1 / 6) > 1e-6:
+        return []
+    for gate, whole in (leaves, leaves[::-1]):
+        relu6 = made_by.get(id(gate))
+        if relu6 is None or not _is_relu6(relu6) or not around.only_reader(gate):
+            continue
+        moved = relu6.inputs[0]
+        plus = made_by.get(id(moved))
+        if plus is not None and _is_plus_three(plus) and around.only_reader(moved):
+            return [*inside, gate, moved] if plus.inputs[0] is whole else []
     return []
+
+
+def _is_product(call: Call) -> bool:
+    is_layer = type(call.layer) is _LAYERS.Multiply and len(call.inputs) == 2
+    return is_layer or getattr(call.layer, "symbol", "") == "math.multiply"
+
+
+def _is_plus_three(call: Call) -> bool:
+    return getattr(call.layer, "symbol", "") in _ADDS and _constant(call) == 3.0
+
+
+def _is_relu6(call: Call) -> bool:
+    layer = call.layer
+    if type(layer) is _LAYERS.ReLU:
+        return kind_of(call) == "relu" and layer.max_value == 6
+    if type(layer) is _LAYERS.Activation:
+        return layer.activation is tf.nn.relu6
+    return getattr(layer, "symbol", "") == "nn.relu6"
 
 
 def _constant(call: Call) -> float | None:
     """The number that an operator of two takes besides a tensor."""
-    given = [*call.arguments, *(call.keywords.get(key) for key in ("x", "y"))]
+    stated = [call.keywords.get(key) for key in ("x", "y")]
+    given = tf.nest.flatten([list(call.arguments), stated])
     tensors = {id(tensor) for tensor in call.inputs}
     numbers = [np.asarray(item) for item in given if item is not None and id(item) not in tensors]
     return float(numbers[0]) if len(numbers) == 1 and numbers[0].size == 1 else None

@@ -14,11 +14,13 @@ def split_separable(network: Any) -> Any:
     """Replace each ``SeparableConv2D`` by a depthwise and a pointwise convolution.
 
     They are called NAME_depthwise and NAME_pointwise; TensorFlow Lite, too, computes the two one
-    after the other.
+    after the other. Where there is none, the network itself comes back.
 
     Args:
         network: flat functional ``tf_keras.Model``.
     """
+    if not any(type(layer) is tf_keras.layers.SeparableConv2D for layer in network.layers):
+        return network
     parts: dict[int, tuple[Any, Any]] = {}
 
     def visit(call: Call, copy: Copy) -> Any:

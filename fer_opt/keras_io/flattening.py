@@ -17,7 +17,7 @@ from fer_opt.keras_io.layers import (
     transfer_weights,
 )
 from fer_opt.keras_io.naming import Names, Place, TranslationError, clean, described
-from fer_opt.keras_io.operations import combine, plain_constant, translate_operation
+from fer_opt.keras_io.operations import combine, is_tensor, plain_constant, translate_operation
 
 __all__ = ["flatten", "is_keras3"]
 
@@ -177,7 +177,7 @@ class _Flattening:
         arguments, keywords = tf.nest.map_structure(
             lambda value: plain_constant(value, where), [arguments, keywords]
         )
-        symbol, operands = config.get("function"), [item for item in arguments if _is_tensor(item)]
+        symbol, operands = config.get("function"), [item for item in arguments if is_tensor(item)]
         if symbol == "cast" and tf.as_dtype(_second(arguments, keywords, "dtype")).is_floating:
             return arguments[0]
         name = self.names.of(layer, owner)
@@ -303,7 +303,3 @@ def _single(layer: Any, outputs: Any) -> Any:
             "follows one a layer"
         )
     return tf.nest.flatten(outputs)[0]
-
-
-def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "shape") and bool(tf_keras.backend.is_keras_tensor(value))

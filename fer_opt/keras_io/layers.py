@@ -206,7 +206,7 @@ def transfer_weights(old: Any, new: Any) -> None:
     """Give a rebuilt layer the old one's weights.
 
     Raises:
-        TranslationError: a weight has no place in the new layer, or the new one a weight of its own.
+        TranslationError: a weight has no place in the new layer, or the new one has more weights.
     """
     if type(old).__name__ == "Normalization":
         return  # its weights became options
@@ -219,9 +219,13 @@ def transfer_weights(old: Any, new: Any) -> None:
     ]
     if len(places) != len(pairs) or not all(fits):
         at = fits.index(False) if False in fits else min(len(places), len(pairs))
-        lost = f"the weight {pairs[at][0]!r} {pairs[at][1].shape}" if at < len(pairs) else "weights"
-        found = f"{places[at][0]!r} {places[at][1]}" if at < len(places) else "none"
-        raise TranslationError(f"{described(old)} has {lost}, and its counterpart {found}")
+        lost, found = (
+            f"the weight {these[at][0]!r} of {these[at][1]}"
+            if at < len(these)
+            else "no such weight"
+            for these in ([(name, value.shape) for name, value in pairs], places)
+        )
+        raise TranslationError(f"{described(old)} has {lost}, its counterpart {found}")
     new.set_weights(
         [
             value.astype(variable.dtype.as_numpy_dtype)

@@ -13,7 +13,7 @@ from fer_opt.keras_io import rearranging
 from fer_opt.keras_io.activations import apply_activation
 from fer_opt.keras_io.naming import NotExactError, Place, TranslationError, described
 
-__all__ = ["combine", "plain_constant", "translate_operation"]
+__all__ = ["combine", "is_tensor", "plain_constant", "translate_operation"]
 
 
 def translate_operation(
@@ -52,11 +52,24 @@ def translate_operation(
 
 def combine(place: Place, kind: str, left: Any, right: Any) -> Any:
     """Add, subtract, multiply, divide or compare element by element, broadcasting as NumPy does."""
-    tensors = [item for item in (left, right) if _is_tensor(item)]
+    tensors = [item for item in (left, right) if is_tensor(item)]
     # Layers align tensors of different ranks at the front, functions at the back.
     if kind in _MERGING and len(tensors) == 2 and len(left.shape) == len(right.shape):
         return place.layer(kind)([left, right])
-    return place.function(_ARITHMETIC[kind])(left, right)
+    # TensorFlow takes the type of the first operand, Keras that of the tensor.
+    return place.function(_ARITHMETIC[kind])(_as_float(left), _as_float(right))
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, bool | int):
+        return float(value)
+    return value.astype(np.float32) if isinstance(value, np.ndarray) else value
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether ``value`` is a tensor of the network being built."""
+    # tf_keras.backend.is_keras_tensor raises for everything that is no tensor.
+    return isinstance(value, _KERAS_TENSOR)
 
 
 def plain_constant(value: Any, where: str) -> Any:
@@ -65,7 +78,7 @@ def plain_constant(value: Any, where: str) -> Any:
     Raises:
         TranslationError: it is a variable, a weight that belongs to no layer.
     """
-    if _is_tensor(value) or isinstance(value, str | bool | int | float | None):
+    if is_tensor(value) or isinstance(value, str | bool | int | float | None):
         return value
     if isinstance(value, tf.Variable) or type(value).__module__.startswith("keras.src"):
         raise TranslationError(f"{where} reads a variable that belongs to no layer")
@@ -77,6 +90,8 @@ def plain_constant(value: Any, where: str) -> Any:
     return array if array.ndim else array.item()
 
 
+# The class has no public name.
+_KERAS_TENSOR = type(tf_keras.Input(())).__mro__[-2]
 _MERGING = {"Add", "Maximum", "Minimum", "Multiply", "Subtract"}
 _ARITHMETIC = {
     "Add": "math.add",
@@ -115,10 +130,6 @@ _REDUCTIONS = {
     "Min": ("math.reduce_min", None),
     "Sum": ("math.reduce_sum", None),
 }
-
-
-def _is_tensor(value: Any) -> bool:
-    return bool(tf_keras.backend.is_keras_tensor(value)) if hasattr(value, "shape") else False
 
 
 def _arithmetic(kind: str) -> Callable[..., Any]:

@@ -99,7 +99,7 @@ def split(place: Place, x: Any, indices_or_sections: Any, axis: int = 0) -> list
 
 def get_item(place: Place, x: Any, key: Any) -> Any:
     """``tensor[key]`` with plain numbers."""
-    keys = list(key) if isinstance(key, tuple) else [key]
+    keys = list(key) if isinstance(key, tuple | list) else [key]
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
         keys[at : at + 1] = [slice(None)] * (len(x.shape) - len(keys) + 1)
