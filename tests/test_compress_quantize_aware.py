@@ -141,7 +141,6 @@ def test_operations_convert_without_floats_and_changes_of_scale(body, tmp_path):
     plain, expected = network.predict(images, verbose=0), rounded.predict(images, verbose=0)
     found = Classifier(path).predict(images)
     assert plain.std(axis=0).mean() > 0.1
-    print(body.__name__, np.abs(expected - found).mean(), np.abs(plain - expected).mean(), np.mean(expected.argmax(1) == found.argmax(1)), plain.std(axis=0).mean())
     # The file follows the rounded network closely, and the rounded network the float one.
     assert np.abs(expected - found).mean() < 0.01
     assert np.abs(plain - expected).mean() < 0.05
