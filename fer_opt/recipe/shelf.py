@@ -33,7 +33,7 @@ SHELF = (
     ShelfRecipe(
         "quarter",
         "prune_channels(0.5) > fine_tune(3, distill=0.5) > prune_channels(0.5) > "
-        "fine_tune(6, distill=0.5) > int8",
+        "fine_tune(6, distill=0.5) > quantize_aware(2) > int8",
         "much faster: a quarter of the channels in two rounds, a sixteenth of the work",
     ),
     ShelfRecipe(
