@@ -39,7 +39,8 @@ _INTEGER = ("int8", "int16x8")
 _NARROW, _FAR_TOO_NARROW, _TOO_WIDE = 0.6, 0.2, 1.6
 
 _FIXED_SCALES = {"INT8": 1 / 256, "UINT8": 1 / 256, "INT16": 1 / 32768}
-"""Of probabilities, prescribed by TensorFlow Lite's quantization specification."""
+"""Of probabilities, prescribed by TensorFlow Lite's quantization specification. LiteRT refuses a
+softmax of another scale, but not a change of scale after it."""
 
 
 @dataclass(frozen=True, slots=True)

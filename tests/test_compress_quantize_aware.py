@@ -225,13 +225,16 @@ def settled(network: Any, images: np.ndarray) -> Any:
     return network
 
 
+SLOW = ("googlenet", "mobilenet", "xcao_two_stream")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "googlenet")) for name in NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NAMES]
 )
 def test_every_architecture_becomes_integer_throughout(name, tmp_path):
-    shape = (75, 75, 1) if name == "googlenet" else (48, 48, 1)
+    shape = (75, 75, 1) if name == "googlenet" else (32, 32, 1)
     network = build(name, input_shape=shape, classes=8, seed=0)
-    images = np.random.default_rng(1).random((32, *shape), np.float32)
+    images = np.random.default_rng(1).random((24, *shape), np.float32)
     check_architecture(settled(network, images), images, tmp_path)
 
 
@@ -241,7 +244,7 @@ def test_mobilenet_v3_becomes_integer_throughout(tmp_path):
     network = tf_keras.applications.MobileNetV3Small(
         input_shape=(64, 64, 3), weights=None, classes=8, include_preprocessing=False
     )
-    images = np.random.default_rng(1).random((32, 64, 64, 3), np.float32)
+    images = np.random.default_rng(1).random((24, 64, 64, 3), np.float32)
     check_architecture(settled(network, images), images, tmp_path)
 
 
@@ -275,7 +278,7 @@ def _gathered(stream: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def faces() -> Materials:
-    training, validation = _faces("train", 1600), _faces("validation", 160)
+    training, validation = _faces("train", 1200), _faces("validation", 160)
     images, labels = _gathered(training)
     return Materials(images[:100], labels[:100], training, validation)
 
@@ -303,7 +306,7 @@ def trained(faces) -> Any:
     network.compile(
         tf_keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    network.fit(faces.training(32, 0), epochs=10, verbose=0)
+    network.fit(faces.training(32, 0), epochs=8, verbose=0)
     return network
 
 
@@ -339,9 +342,9 @@ def test_accuracy_survives_rounding(trained, quantized, test_faces, tmp_path):
 
 
 def test_the_step_tells_and_leaves_its_network_alone(trained, quantized):
-    assert any("Batch normalizations: 2 folded into" in note for note in quantized.notes) or (
+    assert quantized.notes[0] == (
         "Batch normalizations: 1 folded into convolutions, 1 folded into dense layers, "
-        "2 rewritten as 1x1 depthwise convolutions." in quantized.notes
+        "2 rewritten as 1x1 depthwise convolutions."
     )
     assert any("trained 1 epoch" in note for note in quantized.notes)
     assert not is_quantize_aware(trained)

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from fer_opt.backend import tf_keras
+from fer_opt.convention import InputConvention
+from fer_opt.conversion_check import Scale, check_conversion, input_range_problem, look_inside
 from fer_opt.convert import file_stem, make_variant
 from fer_opt.errors import ConversionError, ModelError
 from fer_opt.flatbuffer import read_convention, take_census
@@ -141,3 +149,143 @@ def test_the_other_quantizer_makes_files_that_run(make, text):
     assert variant.check.flags == ()
     assert variant.check.label_agreement >= 0.9
     assert variant.size_bytes < make("float32").size_bytes
+
+
+def _relative_to(convention: InputConvention, low: float, high: float) -> InputConvention:
+    return dataclasses.replace(convention, low=low, high=high)
+
+
+@pytest.mark.parametrize("text", ["int8", "int16x8"])
+def test_batch_norm_is_folded_before_calibration(text, make):
+    folded, plain = make(text), make(f"{text}(fold=off)")
+    assert folded.check.flags == plain.check.flags == ()
+    assert {"MUL", "DEPTHWISE_CONV_2D"} & set(plain.check.operators) == {"MUL"}
+    assert {"MUL", "DEPTHWISE_CONV_2D"} & set(folded.check.operators) == {"DEPTHWISE_CONV_2D"}
+
+
+def test_what_cannot_be_folded_is_converted_as_it_is(make, keras3_model):
+    model = from_keras(keras3_model, source="k3", format_="Keras 3", sha256="0")
+    assert make("int8", model).sha256 == make("int8(fold=off)", model).sha256
+
+
+@pytest.mark.parametrize("text", ["int8(backend=ai_edge)", "int8(io=float, backend=ai_edge)"])
+def test_ai_edge_quantizer_makes_full_integer_files(text, make, tmp_path):
+    pytest.importorskip("ai_edge_quantizer")
+    variant = make(text)
+    kind = "float32" if "float" in text else "int8"
+    assert (variant.input.dtype, variant.output.dtype) == (kind, kind)
+    assert variant.check.flags == ()
+    assert variant.check.float_operators == {}
+    image = look_inside(tmp_path / variant.path).image
+    assert image is not None
+    assert image.scale == pytest.approx(1 / 255, rel=0.05)
+
+
+def test_ai_edge_quantizer_rounds_weights_alone(make):
+    pytest.importorskip("ai_edge_quantizer")
+    variant = make("dynamic(backend=ai_edge)")
+    assert variant.input.dtype == "float32"
+    assert variant.check.flags == ()
+    assert variant.size_bytes < make("float32").size_bytes
+
+
+def test_a_missing_ai_edge_quantizer_says_how_to_get_it(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    for text in ("int8(backend=ai_edge)", "dynamic(backend=ai_edge)"):
+        with pytest.raises(ConversionError, match=r"pip install fer-opt\[ai-edge\]"):
+            make(text)
+
+
+@pytest.mark.parametrize("text", ["int8", "int8(io=float)", "int16x8", "int8(backend=ai_edge)"])
+@pytest.mark.parametrize("factor", [255.0, 1 / 255])
+def test_images_scaled_wrongly_are_flagged_whatever_the_labels_say(text, factor, make, images):
+    check = make(text, representative=images[:20] * np.float32(factor)).check
+    assert any("the representative images are scaled wrongly" in flag for flag in check.flags)
+
+
+def int8_from(low: float, high: float) -> Scale:
+    scale = (high - low) / 255
+    return Scale("INT8", scale, round(-128 - low / scale))
+
+
+@pytest.mark.parametrize(
+    ("stated", "found", "problem"),
+    [
+        ((0.0, 1.0), int8_from(0, 1), ""),
+        ((0.0, 1.0), int8_from(0, 0.8), ""),
+        ((-1.0, 1.0), int8_from(-0.9, 1), ""),
+        ((0.0, 255.0), int8_from(0, 250), ""),
+        ((0.0, 1.0), int8_from(0, 255), "flag"),
+        ((0.0, 255.0), int8_from(0, 1), "flag"),
+        ((0.0, 1.0), int8_from(-1, 1), "flag"),
+        ((-1.0, 1.0), int8_from(0, 1), "flag"),
+        ((0.0, 1.0), int8_from(0, 0.4), "flag"),
+        ((0.0, 1.0), Scale("INT16", 1 / 32767, 0), ""),
+        ((-1.0, 1.0), Scale("INT16", 1 / 32767, 0), ""),
+        ((0.0, 255.0), Scale("INT16", 1 / 32767, 0), "flag"),
+        ((0.0, 1.0), Scale("INT16", 255 / 32767, 0), "flag"),
+    ],
+)
+def test_the_input_must_hold_what_the_convention_says(stated, found, problem, convention):
+    samples = _relative_to(convention, *stated).scale(np.arange(256))
+    sentence, serious = input_range_problem(found, _relative_to(convention, *stated), samples)
+    assert serious == (problem == "flag")
+    assert bool(sentence) == serious
+
+
+def test_dim_images_make_a_narrow_range_which_is_only_noted(convention):
+    samples = np.linspace(0, 0.4, 50, dtype=np.float32)
+    sentence, serious = input_range_problem(int8_from(0, 0.4), convention, samples)
+    assert "images beyond that are cut off" in sentence
+    assert not serious
+
+
+def test_changes_of_scale_inside_the_graph_are_named(convention, images, tmp_path):
+    """ai-edge-quantizer gives the inputs of a maximum scales of their own, then changes them."""
+    pytest.importorskip("ai_edge_quantizer")
+    image = tf_keras.Input((24, 24, 1))
+    branches = [tf_keras.layers.Conv2D(4, 3, name=f"branch{side}")(image) for side in "ab"]
+    pooled = [tf_keras.layers.MaxPooling2D()(branch) for branch in branches]
+    tensor = tf_keras.layers.Maximum(name="larger")(pooled)
+    tensor = tf_keras.layers.Dense(8, activation="softmax")(tf_keras.layers.Flatten()(tensor))
+    model = from_keras(tf_keras.Model(image, tensor), source="test", format_="Keras 2", sha256="0")
+    recipe = parse_recipe("int8(backend=ai_edge)")
+    variant = make_variant(model, recipe, convention, images, images, tmp_path, "x.tflite")
+    (note,) = variant.check.notes
+    number = len(look_inside(tmp_path / "x.tflite").conversions)
+    assert number >= 1
+    assert note.startswith(f"{number} QUANTIZE or DEQUANTIZE operator")
+    assert "larger" in note or "pool" in note
+
+
+def test_probabilities_of_another_scale_are_flagged(make, keras2_model, images, tmp_path):
+    """LiteRT refuses a softmax of another scale, but not one that is changed afterwards."""
+    path = tmp_path / make("int8").path
+    content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    graph = content.subgraphs[0]
+    (old,) = graph.outputs
+    changed = copy.deepcopy(graph.tensors[old])
+    changed.quantization.scale = np.float32([1 / 200])
+    code, operator = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.QUANTIZE
+    content.operatorCodes.append(code)
+    operator.opcodeIndex = len(content.operatorCodes) - 1
+    operator.inputs, operator.outputs = [old], [len(graph.tensors)]
+    graph.tensors.append(changed)
+    graph.operators.append(operator)
+    graph.outputs = [len(graph.tensors) - 1]
+    for signature in content.signatureDefs:
+        signature.outputs[0].tensorIndex = graph.outputs[0]
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(content.Pack(builder), file_identifier=b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    model = from_keras(keras2_model, source="test", format_="Keras 2", sha256="0")
+    check = check_conversion(model, parse_recipe("int8"), path, take_census(path), images)
+    assert any("Its probabilities come in steps of 0.005" in flag for flag in check.flags)
+
+
+def test_only_the_last_step_of_a_recipe_is_the_number_format(make):
+    variant = make("fine_tune(1) > int8(io=float)")
+    assert variant.recipe == "fine_tune(1) > int8(io=float)"
+    assert variant.input.dtype == "float32"
+    assert variant.check.float_operators == {}

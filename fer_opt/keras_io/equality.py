@@ -71,14 +71,21 @@ def refuse_difference(model: TrainedModel, network: Any) -> None:
 def relative_difference(found: Floats, expected: Floats) -> float:
     """Largest difference of outputs (n, classes) over the largest of those expected.
 
-    Probabilities are compared by their logarithms, the logits less a constant. Softmax multiplies
-    the rounding of large logits, which images of another range than trained with make: a relative
-    1e-7 of a logit of 300 is 3e-5 of the probability.
+    Of probabilities or of their logarithms, the logits less a constant, whichever is closer.
+    Softmax multiplies the rounding of large logits, which images of another range than trained with
+    make: a relative 1e-7 of a logit of 300 is 3e-5 of the probability.
     """
+    pairs = [(found, expected)]
     if np.all(expected >= 0) and np.allclose(expected.sum(axis=1), 1.0, atol=1e-3):
-        found, expected = (np.log(np.maximum(item, _LEAST)) for item in (found, expected))
-    size = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(found - expected).max()) / size
+        pairs.append((_logarithms(found), _logarithms(expected)))
+    return min(
+        float(np.abs(one - other).max()) / (float(np.abs(other).max()) or 1.0)
+        for one, other in pairs
+    )
+
+
+def _logarithms(probabilities: Floats) -> Floats:
+    return np.log(np.maximum(probabilities, np.float32(_LEAST)))
 
 
 def probing_images(shape: tuple[int, int, int]) -> Floats:
