@@ -9,6 +9,9 @@
     ├── ExperimentError         an experiment file or run folder that cannot be used
     ├── RecordError             a record that cannot be read
     ├── MeasurementError        a measurement that did not take place, or is not valid
+    ├── PhoneError              a phone that cannot be chosen, reached or used
+    │   └── LinkLostError       the connection to it broke; worth another try
+    ├── RunnerError             a benchmark_model that is missing, of another kind, or unusable
     └── OutputError             a place that cannot be written
 
 The command line prints the message and exits with 2. Foreign exceptions are re-raised as one of
@@ -23,11 +26,14 @@ __all__ = [
     "DatasetError",
     "ExperimentError",
     "FerOptError",
+    "LinkLostError",
     "MeasurementError",
     "ModelError",
     "OutputError",
+    "PhoneError",
     "RecipeError",
     "RecordError",
+    "RunnerError",
 ]
 
 
@@ -65,6 +71,18 @@ class RecordError(FerOptError):
 
 class MeasurementError(FerOptError):
     """A measurement did not take place, or is not valid."""
+
+
+class PhoneError(FerOptError):
+    """A phone cannot be chosen, reached, or used as it is."""
+
+
+class LinkLostError(PhoneError):
+    """The connection to a phone broke: cable, Wi-Fi, reboot; reconnecting may help."""
+
+
+class RunnerError(FerOptError):
+    """A benchmark_model is missing, made for another processor, or does not do what is needed."""
 
 
 class OutputError(FerOptError):
