@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from sample_record import sample_record
 
 from fer_opt.errors import OutputError, RecordError
-from fer_opt.reports.record import SCHEMA_VERSION, json_schema, read_record, write_record
+from fer_opt.reports.record import (
+    SCHEMA_VERSION,
+    RunRecord,
+    json_schema,
+    read_record,
+    write_record,
+)
 
 DOCUMENTED = Path(__file__).parent.parent / "docs" / "record.schema.json"
 
@@ -56,21 +63,31 @@ def test_records_that_cannot_be_trusted_are_refused(changes, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_record_of_version_1_is_read_as_one_without_compression(tmp_path):
-    record = sample_record()
+def of_version(version: int, record: RunRecord) -> dict[str, Any]:
+    """``record`` as a fer-opt of that version would have written it."""
+    old = json.loads(json.dumps(dataclasses.asdict(record))) | {"schema_version": version}
+    del old["phones"]
+    for one in old["measurements"]:
+        del one["summary"], one["clock_s"], one["attempt"]
+        for moment in ("before", "after"):
+            for field in ("limit_mhz", "battery_percent", "battery_c"):
+                del one[moment][field]
+    if version == 1:
+        del old["trained"], old["refused"]
+        for variant in old["variants"]:
+            del variant["steps"]
+    return old
+
+
+@pytest.mark.parametrize(("version", "compressed"), [(1, False), (2, False), (2, True)])
+def test_older_records_are_read_as_ones_without_what_they_lack(version, compressed, tmp_path):
+    record = sample_record(compressed=compressed)
     path = tmp_path / "record.json"
-    write_record(record, path)
-    old = json.loads(path.read_text()) | {"schema_version": 1}
-    del old["trained"], old["refused"]
-    for variant in old["variants"]:
-        del variant["steps"]
-    path.write_text(json.dumps(old))
+    path.write_text(json.dumps(of_version(version, record)))
     found = read_record(path)
     assert found == record
-    assert found.schema_version == SCHEMA_VERSION == 2
-    assert found.trained is None
-    assert found.refused == ()
-    assert all(variant.steps == () for variant in found.variants)
+    assert found.schema_version == SCHEMA_VERSION == 3
+    assert found.phones == ()
 
 
 @given(st.binary(max_size=60))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_opt.device.measurement import Conditions, Measurement
+from fer_opt.device.measurement import Conditions, InferenceSummary, Measurement
 from fer_opt.errors import MeasurementError
 from fer_opt.reports.statistics import median_interval, paired_ratios, summarise_latency
 
@@ -133,6 +133,75 @@ def test_steadiness_sessions_and_unknown_memory_are_counted() -> None:
     assert found.peak_memory_bytes == 50_000_003
     unknown = [replace(one, peak_memory_bytes=None) for one in group]
     assert summarise_latency(unknown)[0].peak_memory_bytes is None
+
+
+def summary_only(one: Measurement, *, old: bool = False) -> Measurement:
+    """The same process as a runner tells it that prints no single times."""
+    times = np.array(one.inference_ms)
+    p5, p95 = np.percentile(times, (5, 95))
+    return replace(
+        one,
+        inference_ms=(),
+        summary=InferenceSummary(
+            count=len(times),
+            mean_ms=float(times.mean()),
+            min_ms=float(times.min()),
+            max_ms=float(times.max()),
+            sd_ms=float(times.std()),
+            median_ms=None if old else float(np.median(times)),
+            p5_ms=None if old else float(p5),
+            p95_ms=None if old else float(p95),
+        ),
+    )
+
+
+@given(PROCESSES, st.data())
+def test_summaries_pool_to_what_the_single_times_say(
+    processes: list[list[float]], data: st.DataObject
+) -> None:
+    whole = measurements(processes)
+    told = data.draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)))
+    mixed = [one if t else summary_only(one) for one, t in zip(whole, told, strict=True)]
+    (found,), (wanted,) = summarise_latency(mixed), summarise_latency(whole)
+    for name in ("median_ms", "low_ms", "high_ms", "mean_ms", "max_ms", "process_p95_ms"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name))
+    assert found.inferences == wanted.inferences
+    if wanted.sd_ms is None:
+        assert found.sd_ms is None
+    else:
+        assert found.sd_ms == pytest.approx(wanted.sd_ms, rel=1e-6, abs=1e-6)
+    if all(told):
+        assert (found.p90_ms, found.p95_ms) == (wanted.p90_ms, wanted.p95_ms)
+    else:
+        assert (found.p90_ms, found.p95_ms) == (None, None)
+
+
+def test_an_old_runner_without_medians_counts_by_its_mean() -> None:
+    first = summary_only(measurement([1.0, 1.0, 7.0]), old=True)
+    (found,) = summarise_latency([first])
+    assert found.median_ms == pytest.approx(3)
+    base = [summary_only(one) for one in measurements([[2.0, 2.0, 9.0]], "base")]
+    (ratio,) = paired_ratios([*base, first], "base")
+    assert ratio.ratio == pytest.approx(1.5)
+
+
+def test_a_processes_95th_percentile_needs_20_inferences() -> None:
+    few, enough = measurement([1.0] * 19), measurement([*[1.0] * 19, 2.0], 1)
+    assert summarise_latency([few])[0].process_p95_ms is None
+    assert summarise_latency([few, enough])[0].process_p95_ms is None
+    assert summarise_latency([enough])[0].process_p95_ms == pytest.approx(1.05)
+    assert summarise_latency([summary_only(enough, old=True)])[0].process_p95_ms is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"count": 0}, {"mean_ms": 0.0}, {"mean_ms": math.nan}, {"sd_ms": -1.0},
+               {"max_ms": math.inf}, {"median_ms": 0.0}]
+)  # fmt: skip
+def test_impossible_summaries_are_refused(change: dict[str, float]) -> None:
+    one = summary_only(measurement([1.0, 2.0]))
+    assert one.summary is not None
+    with pytest.raises(MeasurementError, match="round 0"):
+        summarise_latency([replace(one, summary=replace(one.summary, **change))])  # type: ignore[arg-type]
 
 
 @given(PROCESSES, st.randoms(use_true_random=False))

@@ -168,7 +168,7 @@ def _show(facts: Any, measurements: Any, settings: Any, real: bool, json: bool) 
                 item.model,
                 f"{item.median_ms:.3g}",
                 f"{item.low_ms:.3g} to {item.high_ms:.3g}",
-                f"{item.p95_ms:.3g}",
+                "?" if item.p95_ms is None else f"{item.p95_ms:.3g}",
                 f"{item.initialisation_ms:.3g}",
                 "?" if item.peak_memory_bytes is None else f"{item.peak_memory_bytes / 1e6:.0f}",
             ]

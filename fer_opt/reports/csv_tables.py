@@ -5,13 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from fer_opt.device.measurement import Measurement
 from fer_opt.reports.compression import steps_of
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.summary import Summary, VariantSummary, summarise
 
-__all__ = ["labels_csv", "layers_csv", "measurements_csv", "steps_csv", "variants_csv"]
+__all__ = [
+    "MEASUREMENT_COLUMNS",
+    "labels_csv",
+    "layers_csv",
+    "measurement_rows",
+    "measurements_csv",
+    "steps_csv",
+    "variants_csv",
+    "written",
+    "yes",
+]
 
 Row = dict[str, Any]
 
@@ -27,7 +39,7 @@ def variants_csv(record: RunRecord) -> str:
     summary = summarise(record)
     rows = [_variant(summary, row) for row in summary.rows]
     label_columns = [f"accuracy[{label}]" for label in record.convention.labels]
-    return _written([*_VARIANT_COLUMNS, *label_columns], rows)
+    return written([*_VARIANT_COLUMNS, *label_columns], rows)
 
 
 _VARIANT_COLUMNS = (
@@ -35,8 +47,9 @@ _VARIANT_COLUMNS = (
     "samples", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "cross_entropy",
     "never_predicted", "mcnemar_p", "only_variant_right", "only_reference_right", "latency_ms",
     "latency_low_ms", "latency_high_ms", "latency_confidence", "latency_mean_ms",
-    "latency_sd_ms", "latency_p90_ms", "latency_p95_ms", "latency_max_ms", "ratio", "ratio_low",
-    "ratio_high", "ratio_confidence", "ratio_reference", "processes", "inferences",
+    "latency_sd_ms", "latency_p90_ms", "latency_p95_ms", "latency_process_p95_ms",
+    "latency_max_ms", "ratio", "ratio_low", "ratio_high", "ratio_confidence",
+    "ratio_reference", "processes", "inferences",
     "initialisation_ms", "peak_memory_bytes", "label_agreement", "max_abs_difference", "sha256",
 )  # fmt: skip
 
@@ -46,10 +59,10 @@ def _variant(summary: Summary, row: VariantSummary) -> Row:
     line: Row = {
         "recipe": row.recipe,
         "title": variant.title,
-        "recommended": _yes(row is summary.recommendation.chosen),
-        "flagged": _yes(row.flagged),
+        "recommended": yes(row is summary.recommendation.chosen),
+        "flagged": yes(row.flagged),
         "flags": " ".join(variant.check.flags),
-        "on_front": _yes(row.on_front),
+        "on_front": yes(row.on_front),
         "size_bytes": variant.size_bytes,
         "gzip_bytes": variant.gzip_bytes,
         "label_agreement": variant.check.label_agreement,
@@ -83,6 +96,7 @@ def _variant(summary: Summary, row: VariantSummary) -> Row:
             "latency_sd_ms": latency.sd_ms,
             "latency_p90_ms": latency.p90_ms,
             "latency_p95_ms": latency.p95_ms,
+            "latency_process_p95_ms": latency.process_p95_ms,
             "latency_max_ms": latency.max_ms,
             "processes": latency.processes,
             "inferences": latency.inferences,
@@ -111,45 +125,58 @@ def labels_csv(record: RunRecord) -> str:
         for accuracy in record.accuracies
         for score in accuracy.labels
     ]
-    return _written(columns, rows)
+    return written(columns, rows)
 
 
 def measurements_csv(record: RunRecord) -> str:
     """One line an inference, warm-up included, in the order they were made.
 
     A process's facts repeat on each of its lines, so that the file can be grouped by
-    ``order_index`` without another one beside it.
+    ``order_index`` without another one beside it. A process that tells only a summary of its
+    counted inferences has one line for them, of phase ``summary``, whose ``ms`` is the datum.
     """
-    columns = (
-        "order_index", "recipe", "round", "session", "started_at", "phase", "inference", "ms",
-        "initialisation_ms", "steady", "threads", "cpus", "delegate", "peak_memory_bytes",
-        "load_1m_before", "load_1m_after", "cpu_mhz_before", "cpu_mhz_after",
-        "temperature_c_before", "temperature_c_after",
-    )  # fmt: skip
-    rows: list[Row] = []
-    for one in record.measurements:
-        shared: Row = {
-            "order_index": one.order_index,
-            "recipe": one.model,
-            "round": one.round_index,
-            "session": one.session,
-            "started_at": one.started_at,
-            "initialisation_ms": one.initialisation_ms,
-            "steady": _yes(one.steady),
-            "threads": one.threads,
-            "cpus": " ".join(map(str, one.cpus)),
-            "delegate": one.delegate,
-            "peak_memory_bytes": one.peak_memory_bytes,
-        }
-        for moment, state in (("before", one.before), ("after", one.after)):
-            for field in ("load_1m", "cpu_mhz", "temperature_c"):
-                shared[f"{field}_{moment}"] = getattr(state, field)
-        for phase, series in (("warm-up", one.warm_up_ms), ("counted", one.inference_ms)):
-            rows.extend(
-                {**shared, "phase": phase, "inference": index, "ms": ms}
-                for index, ms in enumerate(series)
-            )
-    return _written(columns, rows)
+    rows = [row for one in record.measurements for row in measurement_rows(one)]
+    return written(MEASUREMENT_COLUMNS, rows)
+
+
+MEASUREMENT_COLUMNS = (
+    "order_index", "recipe", "round", "session", "started_at", "phase", "inference", "ms",
+    "initialisation_ms", "steady", "threads", "cpus", "delegate", "peak_memory_bytes",
+    "load_1m_before", "load_1m_after", "cpu_mhz_before", "cpu_mhz_after",
+    "temperature_c_before", "temperature_c_after", "limit_mhz_before", "limit_mhz_after",
+    "battery_percent_before", "battery_percent_after", "battery_c_before", "battery_c_after",
+    "attempt", "count", "mean_ms", "min_ms", "max_ms", "sd_ms", "median_ms", "p5_ms", "p95_ms",
+)  # fmt: skip
+CONDITIONS = ("load_1m", "cpu_mhz", "temperature_c", "limit_mhz", "battery_percent", "battery_c")
+
+
+def measurement_rows(one: Measurement) -> list[Row]:
+    """The lines of one process."""
+    shared: Row = {
+        "order_index": one.order_index,
+        "recipe": one.model,
+        "round": one.round_index,
+        "session": one.session,
+        "started_at": one.started_at,
+        "initialisation_ms": one.initialisation_ms,
+        "steady": yes(one.steady),
+        "threads": one.threads,
+        "cpus": " ".join(map(str, one.cpus)),
+        "delegate": one.delegate,
+        "peak_memory_bytes": one.peak_memory_bytes,
+        "attempt": one.attempt,
+    }
+    for moment, state in (("before", one.before), ("after", one.after)):
+        for field in CONDITIONS:
+            shared[f"{field}_{moment}"] = getattr(state, field)
+    rows = [
+        {**shared, "phase": phase, "inference": index, "ms": ms}
+        for phase, series in (("warm-up", one.warm_up_ms), ("counted", one.inference_ms))
+        for index, ms in enumerate(series)
+    ]
+    if one.summary is not None:
+        rows.append({**shared, "phase": "summary", "ms": one.datum_ms, **asdict(one.summary)})
+    return rows
 
 
 def steps_csv(record: RunRecord) -> str:
@@ -178,7 +205,7 @@ def steps_csv(record: RunRecord) -> str:
         }
         for recipe, place, one in steps_of(record)
     ]
-    return _written(columns, rows)
+    return written(columns, rows)
 
 
 def layers_csv(record: RunRecord) -> str:
@@ -193,14 +220,16 @@ def layers_csv(record: RunRecord) -> str:
         for recipe, place, one in steps_of(record)
         for facts in one.layers
     ]
-    return _written(("recipe", "place", "step", *fields), rows)
+    return written(("recipe", "place", "step", *fields), rows)
 
 
-def _yes(value: bool) -> str:
+def yes(value: bool) -> str:
+    """``yes`` or ``no``."""
     return "yes" if value else "no"
 
 
-def _written(columns: Sequence[str], rows: Iterable[Row]) -> str:
+def written(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    """``rows`` under ``columns`` as CSV; what a row lacks is empty."""
     target = io.StringIO()
     writer = csv.DictWriter(target, columns, restval="", lineterminator="\n")
     writer.writeheader()

@@ -2,8 +2,11 @@
 
 Format changes:
     1: first version.
-    2: compression: ``RunRecord.trained``, ``RunRecord.refused`` and ``Variant.steps``. Version 1 is
-        read as it is.
+    2: compression: ``RunRecord.trained``, ``RunRecord.refused`` and ``Variant.steps``.
+    3: phones: ``RunRecord.phones``; ``Measurement.summary``, ``.clock_s`` and ``.attempt``;
+        ``Conditions.limit_mhz``, ``.battery_percent`` and ``.battery_c``.
+
+Versions 1 and 2 are read as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from fer_opt.convention import InputConvention
 from fer_opt.device.measurement import DeviceFacts, Measurement
+from fer_opt.device.phone.results import PhoneRun
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
 from fer_opt.flatbuffer import TensorFacts
@@ -43,8 +47,8 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -380,6 +384,7 @@ class RunRecord:
         complete: whether everything the experiment asks for is in it.
         trained: the trained network as the steps found it; None where no recipe has any.
         refused: recipes that cannot be carried out on this model.
+        phones: that timed the variants besides, one after another or at the same time.
     """
 
     schema_version: int
@@ -405,6 +410,7 @@ class RunRecord:
     complete: bool = False
     trained: StepResult | None = None
     refused: tuple[RefusedRecipe, ...] = ()
+    phones: tuple[PhoneRun, ...] = ()
 
 
 _ADAPTER = TypeAdapter(RunRecord)
@@ -443,13 +449,13 @@ def read_record(path: Path) -> RunRecord:
             f"{path} is not a record (no JSON object); give the record.json of a run folder."
         ) from exc
     if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
+        known = ", ".join(map(str, READABLE_VERSIONS))
         raise RecordError(
             f"{path} has schema version {version!r}, this fer-opt reads {known}; "
             "use the fer-opt that wrote it, or run the experiment again."
         )
     try:
-        # Version 1 lacks only fields that have defaults.
+        # Older versions lack only fields that have defaults.
         return replace(_ADAPTER.validate_json(text), schema_version=SCHEMA_VERSION)
     except ValidationError as exc:
         first = exc.errors()[0]

@@ -134,8 +134,8 @@ def _timing(record: RunRecord) -> Facts:
         facts["delegate"] = ", ".join(sorted({one.delegate for one in made}))
         facts["first process"] = min(one.started_at for one in made)
         facts["last process"] = max(one.started_at for one in made)
-        warm = [len(one.warm_up_ms) for one in made]
-        facts["warm-up inferences"] = _range([float(number) for number in warm], "")
+        warm = [float(len(one.warm_up_ms)) for one in made if one.warm_up_ms]
+        facts["warm-up inferences"] = _range(warm, "") if warm else "not told one by one"
         unsteady = sum(not one.steady for one in made)
         facts["processes that never became steady"] = f"{unsteady:,} of {len(made):,}"
     return facts

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from fer_opt.device.measurement import Measurement
 from fer_opt.errors import MeasurementError
+from fer_opt.reports.pooling import percentiles, pooled, process_p95, spread_of
 
 __all__ = [
     "LatencySummary",
@@ -58,10 +59,16 @@ class LatencySummary:
         low_ms: lower bound of the median's interval over processes.
         high_ms: upper bound of it.
         confidence: true coverage of that interval, see :class:`MedianInterval`.
-        mean_ms: mean of all inferences, as in the thesis's Table 8.
-        sd_ms: their standard deviation (n - 1), as in the thesis's Table 8; None for a single one.
-        p90_ms: 90th percentile of all inferences.
-        p95_ms: 95th percentile of all inferences.
+        mean_ms: mean of all inferences, as in the thesis's Table 8; exact also where processes
+            tell only summaries of theirs.
+        sd_ms: their standard deviation (n - 1), as in the thesis's Table 8, likewise exact; None
+            for a single one.
+        p90_ms: 90th percentile of all inferences; None where some process tells no single times,
+            because percentiles of summaries cannot be pooled.
+        p95_ms: 95th percentile of all inferences; None likewise.
+        process_p95_ms: median over processes of each process's own 95th percentile; None where a
+            process does not tell it or made fewer than 20 inferences, whose 95th percentile is
+            little else than the slowest.
         max_ms: slowest inference.
         initialisation_ms: median over processes.
         peak_memory_bytes: largest of any process; None where no process knew.
@@ -78,8 +85,9 @@ class LatencySummary:
     confidence: float
     mean_ms: float
     sd_ms: float | None
-    p90_ms: float
-    p95_ms: float
+    p90_ms: float | None
+    p95_ms: float | None
+    process_p95_ms: float | None
     max_ms: float
     initialisation_ms: float
     peak_memory_bytes: int | None
@@ -172,7 +180,7 @@ def paired_ratios(
 ) -> tuple[PairedRatio, ...]:
     """Each model's time relative to ``reference``'s in the same round, the reference left out.
 
-    The datum of a pair is ln(median of the model's process) - ln(median of the reference's). A
+    The datum of a pair is ln(datum of the model's process) - ln(datum of the reference's). A
     round that was interrupted and finished by a later session gives no pair, because its two
     processes did not run side by side; a model without any pair is left out.
 
@@ -193,7 +201,7 @@ def paired_ratios(
         )
 
     def logs(group: Sequence[Measurement]) -> dict[tuple[str, int], float]:
-        return {(one.session, one.round_index): math.log(_datum(one)) for one in group}
+        return {(one.session, one.round_index): math.log(one.datum_ms) for one in group}
 
     base = logs(groups.pop(reference))
     ratios = []
@@ -217,34 +225,31 @@ def paired_ratios(
 
 
 def _summary(model: str, group: Sequence[Measurement], level: float) -> LatencySummary:
-    import numpy as np
-
-    over_processes = median_interval([_datum(one) for one in group], level)
-    times = np.array([time for one in group for time in one.inference_ms])
-    p90, p95 = np.percentile(times, (90, 95))
+    over_processes = median_interval([one.datum_ms for one in group], level)
+    spreads = [spread_of(one) for one in group]
+    inferences = sum(spread.count for spread in spreads)
+    mean_ms, sd_ms = pooled(spreads)
+    p90_ms, p95_ms = percentiles(group)
     peaks = [one.peak_memory_bytes for one in group if one.peak_memory_bytes is not None]
     return LatencySummary(
         model=model,
         processes=len(group),
-        inferences=len(times),
+        inferences=inferences,
         median_ms=over_processes.median,
         low_ms=over_processes.low,
         high_ms=over_processes.high,
         confidence=over_processes.confidence,
-        mean_ms=float(times.mean()),
-        sd_ms=float(times.std(ddof=1)) if len(times) > 1 else None,
-        p90_ms=float(p90),
-        p95_ms=float(p95),
-        max_ms=float(times.max()),
+        mean_ms=mean_ms,
+        sd_ms=sd_ms,
+        p90_ms=p90_ms,
+        p95_ms=p95_ms,
+        process_p95_ms=process_p95(spreads),
+        max_ms=max(spread.max_ms for spread in spreads),
         initialisation_ms=statistics.median(one.initialisation_ms for one in group),
         peak_memory_bytes=max(peaks, default=None),
         steady_share=sum(one.steady for one in group) / len(group),
         sessions=len({one.session for one in group}),
     )
-
-
-def _datum(measurement: Measurement) -> float:
-    return statistics.median(measurement.inference_ms)
 
 
 def _by_model(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
@@ -259,8 +264,7 @@ def _by_model(measurements: Iterable[Measurement]) -> dict[str, list[Measurement
 
 def _refuse_unusable(model: str, group: Sequence[Measurement]) -> None:
     for one in group:
-        times = one.inference_ms
-        if not times or not all(math.isfinite(time) and time > 0 for time in times):
+        if not _usable(one):
             raise MeasurementError(
                 f"{model}, round {one.round_index}: the times of a process must be positive "
                 "numbers, one or more; measure it again."
@@ -272,6 +276,15 @@ def _refuse_unusable(model: str, group: Sequence[Measurement]) -> None:
             f"{model} was timed twice in round {twice}; these are measurements of two plans, "
             "summarise each on its own."
         )
+
+
+def _usable(measurement: Measurement) -> bool:
+    times, summary = measurement.inference_ms, measurement.summary
+    if not times and summary is not None:
+        if summary.count < 1 or not (math.isfinite(summary.sd_ms) and summary.sd_ms >= 0):
+            return False
+        times = (summary.mean_ms, summary.max_ms, measurement.datum_ms)
+    return bool(times) and all(math.isfinite(time) and time > 0 for time in times)
 
 
 def _refuse_unlike(model: str, group: Sequence[Measurement]) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "badges",
     "labels_table",
     "latency_cell",
+    "percentile_cell",
     "ratio_cell",
     "shared_confidence",
     "variants_table",
@@ -114,7 +115,7 @@ def variants_table(summary: Summary) -> Table:
             Cell(f"{row.accuracy.cross_entropy:.4f}" if row.accuracy else "–"),
             latency_cell(row.latency, shared),
             ratio_cell(row, reference, shared),
-            Cell(milliseconds(row.latency.p95_ms if row.latency else None)),
+            percentile_cell(row.latency),
             Cell(megabytes(row.latency.peak_memory_bytes if row.latency else None)),
         )
         for row in summary.rows
@@ -160,6 +161,17 @@ def latency_cell(latency: LatencySummary | None, shared: float | None = None) ->
         return Cell(milliseconds(latency.median_ms), "one process, no interval")
     stated = "" if shared is not None else f" ({percent(latency.confidence, 0)})"
     return Cell(milliseconds(latency.median_ms), f"{bounds}{stated}")
+
+
+def percentile_cell(latency: LatencySummary | None) -> Cell:
+    """The 95th percentile of all inferences, else the processes' own, else none."""
+    if latency is None:
+        return Cell("–")
+    if latency.p95_ms is not None:
+        return Cell(milliseconds(latency.p95_ms))
+    if latency.process_p95_ms is not None:
+        return Cell(milliseconds(latency.process_p95_ms), "median of the processes’")
+    return Cell("not known", tone="muted")
 
 
 def _paired(row: VariantSummary, reference: str) -> Cell:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fer_opt.reports.charts.drawing import Chart
+from fer_opt.reports.charts.drift import drift_chart
 from fer_opt.reports.charts.labels import labels_chart
-from fer_opt.reports.charts.latency import drift_chart, latency_chart
+from fer_opt.reports.charts.latency import latency_chart
 from fer_opt.reports.charts.layers import layer_charts
 from fer_opt.reports.charts.steps import steps_chart
 from fer_opt.reports.charts.trade_off import trade_off_chart
