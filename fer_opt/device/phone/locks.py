@@ -1,0 +1,56 @@
+"""One fer-opt at a time on a phone: a second one would only slow the first one's models."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fer_opt.errors import PhoneError
+
+__all__ = ["hold_phone", "phone_name"]
+
+
+def phone_name(serial: str) -> str:
+    """A name for a phone that does not tell its serial: 12 digits of the serial's SHA-256."""
+    return hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[None]:
+    """Keep other fer-opts of this user off a phone; the lock goes with the process.
+
+    Args:
+        serial: of the phone.
+        label: what a person would call it.
+        folder: of the lock files; None means the user's folder for such files.
+
+    Raises:
+        PhoneError: another fer-opt uses the phone, or the lock cannot be made.
+    """
+    path = (folder or _default_folder()) / f"{phone_name(serial)}.lock"
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise PhoneError(
+            f"{label} is in use by another fer-opt; let that one end, or choose another phone."
+        ) from exc
+    except (OSError, NotImplementedError) as exc:  # file systems without locks exist
+        raise PhoneError(
+            f"{path} cannot be locked ({exc}); set XDG_RUNTIME_DIR to a folder you may write to."
+        ) from exc
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _default_folder() -> Path:
+    from platformdirs import user_runtime_path
+
+    return user_runtime_path("fer-opt", appauthor=False)
