@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from fer_opt.convention import InputConvention
@@ -23,6 +23,7 @@ from fer_opt.device.phone.results import PhoneRun
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
 from fer_opt.flatbuffer import TensorFacts
+from fer_opt.reports.record_files import parse_record, read_object
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -434,36 +435,13 @@ def read_record(path: Path) -> RunRecord:
     """Read and validate a record.
 
     Raises:
-        RecordError: the file is missing, no record, or of a version this fer-opt does not know.
+        RecordError: the file is missing, no run's record, or of a version this fer-opt does not
+            know.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as exc:
-        raise RecordError(
-            f"{path} cannot be read ({exc.strerror}); give the record.json of a run folder."
-        ) from exc
-    try:
-        version = _VERSION.validate_json(text).get("schema_version")
-    except ValidationError as exc:
-        raise RecordError(
-            f"{path} is not a record (no JSON object); give the record.json of a run folder."
-        ) from exc
-    if version not in READABLE_VERSIONS:
-        known = ", ".join(map(str, READABLE_VERSIONS))
-        raise RecordError(
-            f"{path} has schema version {version!r}, this fer-opt reads {known}; "
-            "use the fer-opt that wrote it, or run the experiment again."
-        )
-    try:
-        # Older versions lack only fields that have defaults.
-        return replace(_ADAPTER.validate_json(text), schema_version=SCHEMA_VERSION)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(
-            f"{path} is not a valid record: {where}: {first['msg']} "
-            f"({exc.error_count()} in all); run the experiment again."
-        ) from exc
-
-
-_VERSION = TypeAdapter(dict[str, object])
+    text, found = read_object(path)
+    if found.get("kind") == "bench":
+        raise RecordError(f"{path} is the record of a bench, not of a run; choose another folder.")
+    version = found.get("schema_version")
+    # Older versions lack only fields that have defaults.
+    record = parse_record(path, text, version, _ADAPTER, READABLE_VERSIONS)
+    return replace(record, schema_version=SCHEMA_VERSION)
