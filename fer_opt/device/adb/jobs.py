@@ -34,7 +34,7 @@ done
 kill -9 -$4 || kill -9 $4
 ' heart $x $y $$ $c 3>&1 >/dev/null 2>&1 </dev/null &
 h=$!
-wait $c
+wait $c 2>/dev/null
 s=$?
 kill $h 2>/dev/null
 echo -n "${a}s$s."

@@ -26,7 +26,7 @@ a=$1$2; shift 2
 "$@" </dev/null &
 c=$!
 echo -n "${a}p$c,."
-wait $c
+wait $c 2>/dev/null
 echo -n "${a}s$?."
 """
 
@@ -35,7 +35,7 @@ a=$1$2; shift 2
 (t=$1; shift; eval "$t") </dev/null &
 c=$!
 echo -n "${a}p$c,."
-wait $c
+wait $c 2>/dev/null
 echo -n "${a}s$?."
 """
 

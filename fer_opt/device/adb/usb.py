@@ -13,7 +13,7 @@ from adb_shell.transport.base_transport import BaseTransport
 from fer_opt.device.adb.errors import SilenceError, mapped
 from fer_opt.errors import LinkLostError, PhoneError
 
-__all__ = ["UsbTransport", "usb_phones"]
+__all__ = ["UsbTransport", "serial_of", "usb_phones"]
 
 ENDPOINT_IN = 0x80
 """The bit of an endpoint's address that says it sends to the computer (USB 2.0, table 9-13)."""
@@ -44,7 +44,7 @@ class UsbTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
         """
         self.close()
         with mapped(self.name):
-            found = next((one for one in usb_phones() if _serial_of(one) == self._serial), None)
+            found = next((one for one in usb_phones() if serial_of(one) == self._serial), None)
             if found is None:
                 raise LinkLostError(
                     f"{self.name} is not connected by USB; plug it in and switch USB debugging on."
@@ -137,7 +137,7 @@ def usb_phones() -> Iterator[Any]:
         yield from Inner.find_all_adb_devices()
 
 
-def _serial_of(found: Any) -> str | None:
+def serial_of(found: Any) -> str | None:
     """A USB device's serial number; None where it cannot be read."""
     try:
         with mapped("a USB device"):
