@@ -85,7 +85,7 @@ def transfer(
             except (requests.ConnectionError, requests.Timeout, _Broken) as exc:
                 if isinstance(exc, (requests.exceptions.SSLError, requests.exceptions.ProxyError)):
                     raise refusal(url, exc) from exc
-                # Against the most there ever was: a server that changes its file every time ends too.
+                # Against the most there ever was, so that a file that changes each time ends too.
                 failures = 1 if _size(part) > most_bytes else failures + 1
                 most_bytes = max(most_bytes, _size(part))
                 if failures > len(PAUSES_S):
