@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fer_opt.device.benchmark_model.failures import Cause, Failure
-from fer_opt.device.benchmark_model.lines import Line
+from fer_opt.device.benchmark_model.lines import Line, quoted
 from fer_opt.device.benchmark_model.rules import LONGEST, first_match
 
 __all__ = ["failed_write", "find_failure", "unknown_flags"]
@@ -26,8 +26,7 @@ def unknown_flags(lines: tuple[Line, ...]) -> Failure | None:
     """Flags the runner ignored: it did not do what it was asked, though it ends with 0."""
     for line in lines:
         if found := _UNKNOWN_FLAGS.match(line.text):
-            flags = " ".join(found[1].split())[:200]
-            return Failure(Cause.UNKNOWN_FLAGS, f"the runner does not know {flags}")
+            return Failure(Cause.UNKNOWN_FLAGS, f"the runner does not know {quoted(found[1])}")
     return None
 
 
@@ -37,7 +36,7 @@ def failed_write(lines: tuple[Line, ...]) -> Failure | None:
         # Other errors that leave the status 0 are notices of delegates that decline some operators.
         words = line.text[:LONGEST] if line.level == "ERROR" else ""
         if all(sign.search(words) for sign in (_DENIAL, _WRITING, _RESULT)):
-            said = " ".join(line.text.split())[:200].rstrip(".")
+            said = quoted(line.text).rstrip(".")
             return Failure(Cause.RESULT_FILE, f"the runner could not write a result ({said})")
     return None
 
@@ -89,7 +88,7 @@ def _by_status(status: int) -> Failure | None:
 
 def _unnamed(lines: tuple[Line, ...], status: int) -> Failure:
     said = next((line for line in lines if line.level in ("ERROR", "FATAL")), None)
-    quoted = "" if said is None else f": {' '.join(said.text.split())[:200].rstrip('.')}"
+    heard = "" if said is None else f": {quoted(said.text).rstrip('.')}"
     if not lines:
         return Failure(Cause.NO_LOG, f"it ended with status {status} and printed nothing")
-    return Failure(Cause.OTHER, f"the runner failed (status {status}){quoted}")
+    return Failure(Cause.OTHER, f"the runner failed (status {status}){heard}")

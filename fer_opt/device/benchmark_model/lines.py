@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Line", "read_lines", "tail"]
+__all__ = ["Line", "quoted", "read_lines", "tail"]
 
 TAIL_LINES = 3
 """How many of a log's last lines are quoted."""
@@ -57,10 +57,14 @@ def tail(lines: tuple[Line, ...]) -> str:
     Where it has lines of errors, those are its last: the other stream may come before or after.
     """
     errors = [line for line in lines if line.level in ("ERROR", "FATAL")]
-    return " / ".join(_quoted(line) for line in (errors or lines)[-TAIL_LINES:])
+    return " / ".join(
+        quoted(f"{line.level}: {line.text}".removeprefix(": "))
+        for line in (errors or lines)[-TAIL_LINES:]
+    )
 
 
-def _quoted(line: Line) -> str:
-    words = " ".join(f"{line.level}: {line.text}".removeprefix(": ").split())
+def quoted(words: str, most: int = TAIL_CHARACTERS) -> str:
+    """Words of a log as they may stand in a sentence: one line, printable, not too long."""
+    words = " ".join(words[: 10 * most].split())
     words = "".join(letter if letter.isprintable() else "?" for letter in words)
-    return words if len(words) <= TAIL_CHARACTERS else f"{words[: TAIL_CHARACTERS - 1]}…"
+    return words if len(words) <= most else f"{words[: most - 1]}…"

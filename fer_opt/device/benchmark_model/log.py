@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from fer_opt.device.benchmark_model.delegate import Delegate, read_delegate
 from fer_opt.device.benchmark_model.diagnosis import failed_write, find_failure
 from fer_opt.device.benchmark_model.failures import BenchmarkFailedError, Cause, Failure
-from fer_opt.device.benchmark_model.lines import Line, read_lines, tail
+from fer_opt.device.benchmark_model.lines import Line, quoted, read_lines, tail
 from fer_opt.device.benchmark_model.memory import Memory, read_memory
 from fer_opt.device.benchmark_model.phases import Asked, Phases, read_phases
 from fer_opt.device.benchmark_model.rules import first_match
@@ -77,7 +77,7 @@ def parse_log(text: str, status: int) -> BenchmarkLog:
     """
     lines = read_lines(text)
     parameters = _parameters(lines)
-    model = PurePosixPath(parameters.get("Graph", "")).name or "The model"
+    model = quoted(PurePosixPath(parameters.get("Graph", "")).name) or "The model"
     if failure := find_failure(lines, status):
         raise BenchmarkFailedError(model, failure, tail(lines))
     phases = read_phases(lines)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fer_opt.device.benchmark_model.failures import Cause, Failure
-from fer_opt.device.benchmark_model.lines import Line
+from fer_opt.device.benchmark_model.lines import Line, quoted
 from fer_opt.device.benchmark_model.timings import (
     NUMBER,
     Timings,
@@ -110,9 +110,8 @@ def _asked(found: re.Match[str]) -> Asked:
 def _garbled(line: Line) -> Failure:
     if not line.whole:
         return Failure(Cause.CUT_OFF, "its log breaks off within a line of times")
-    said = "".join(letter if letter.isprintable() else "?" for letter in line.text[:100])
     return Failure(
-        Cause.CONTRADICTION, f'its log holds a line of times that cannot be understood: "{said}"'
+        Cause.CONTRADICTION, f'its log holds times that cannot be understood: "{quoted(line.text)}"'
     )
 
 
@@ -156,6 +155,10 @@ def _checked(
     for phase, asked, done in (("warm-up", announced[0], warm_up), ("", announced[1], counted)):
         if done.count < asked.runs:
             return _too_few(phase, asked, done.count)
+        if done.count > asked.runs and (asked.min_s or 0) <= 0:
+            return Failure(
+                Cause.CONTRADICTION, f"its log tells of {done.count} runs instead of {asked.runs}"
+            )
     typical_ms = counted.summary.median_ms
     if not (counted.summary.mean_ms if typical_ms is None else typical_ms):
         return Failure(

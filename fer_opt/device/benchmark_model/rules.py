@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fer_opt.device.benchmark_model.failures import Cause, Failure
-from fer_opt.device.benchmark_model.lines import Line
+from fer_opt.device.benchmark_model.lines import Line, quoted
 
 __all__ = ["LONGEST", "first_match"]
 
@@ -49,14 +49,9 @@ def first_match(lines: Lines) -> Failure | None:
     for rule in _RULES:
         for level, text in heard:
             if level in rule.levels and (found := rule.words.match(text)):
-                what = rule.what.format(*(_short(group or "") for group in found.groups()))
+                what = rule.what.format(*(quoted(group or "") for group in found.groups()))
                 return Failure(rule.cause, what + rule.more(lines))
     return None
-
-
-def _short(words: str) -> str:
-    words = "".join(letter for letter in " ".join(words.split()) if letter.isprintable())
-    return words if len(words) <= 120 else f"{words[:119]}…"
 
 
 def _rule(cause: Cause, words: str, what: str, more: Callable[[Lines], str] = lambda _: "") -> Rule:
@@ -70,20 +65,20 @@ def _system(cause: Cause, words: str, what: str) -> Rule:
 def _failed_node(lines: Lines) -> str:
     for line in lines:
         if found := re.match(r"Node number (\d+) \(([^)]+)\) failed to ", line.text):
-            return f": {_short(found[2])} (node {found[1]})"
+            return f": {quoted(found[2])} (node {found[1]})"
     return ""
 
 
 def _signatures(lines: Lines) -> str:
     keys = [line.text.partition("Signature key:")[2].strip() for line in lines]
-    found = [_short(key) for key in keys if key]
+    found = [quoted(key) for key in keys if key]
     return f": {', '.join(found[:8])}" if found else ""
 
 
 def _complaint(lines: Lines) -> str:
     for line in lines:
         if line.level == "ERROR" and not _GENERAL.match(line.text) and line.text.strip():
-            return f" ({_short(line.text).rstrip('.!')})"
+            return f" ({quoted(line.text).rstrip('.!')})"
     return ""
 
 
