@@ -1,0 +1,210 @@
+"""Packets over a connection, counted, and with what was asked to go wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+from fer_opt.device.virtual.faults import NO_FAULTS, Faults
+from fer_opt.device.virtual.packets import (
+    HEADER_BYTES,
+    MAX_PAYLOAD,
+    BadPacketError,
+    Packet,
+    check_payload,
+    decode_header,
+    encode,
+)
+
+__all__ = ["Line", "LinkBrokenError", "Wire"]
+
+SLICE_BYTES = 4096  # of a slow link
+MOST_QUEUED = 4  # packets to the host; streams wait for its answers anyway
+NEVER = float("inf")
+
+
+class LinkBrokenError(Exception):
+    """The connection ended: the host hung up, sent nonsense, or a fault broke it."""
+
+
+@dataclass(slots=True)
+class Line:
+    """What all connections to one phone share: counts, faults, and the line's time.
+
+    Attributes:
+        faults: in force now; set them with :meth:`set_faults`.
+        messages: carried since the phone started, both directions.
+        carried_bytes: likewise.
+        since_messages: carried since the faults were set.
+        since_bytes: likewise.
+        drops: how often a fault has broken the link.
+        away_until: no connection is answered before this time (monotonic seconds).
+        busy_until: when a slow line can carry more.
+        moving: is set unless the phone is frozen.
+    """
+
+    faults: Faults = NO_FAULTS
+    messages: int = 0
+    carried_bytes: int = 0
+    since_messages: int = 0
+    since_bytes: int = 0
+    drops: int = 0
+    away_until: float = 0.0
+    busy_until: float = 0.0
+    moving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def set_faults(self, faults: Faults) -> None:
+        """Take new faults and count from 0 again."""
+        self.faults = faults
+        self.since_messages = self.since_bytes = 0
+        if faults.frozen:
+            self.moving.clear()
+        else:
+            self.moving.set()
+
+    def begin_message(self) -> bool:
+        """Count a message; False when the link breaks instead of carrying it."""
+        self.since_messages += 1
+        if self.since_messages == self.faults.drop_at_message:
+            self.drop()
+            return False
+        self.messages += 1
+        freeze_at = self.faults.freeze_at_message
+        if freeze_at is not None and self.since_messages >= freeze_at:
+            self.moving.clear()
+        return True
+
+    def allowance(self) -> float:
+        """How many bytes may still be carried before the link breaks."""
+        limit = self.faults.drop_at_byte
+        return NEVER if limit is None or self.since_bytes > limit else limit - self.since_bytes
+
+    def carry(self, count: int) -> None:
+        """Count bytes that have gone either way."""
+        self.carried_bytes += count
+        self.since_bytes += count
+
+    def drop(self) -> None:
+        """The link breaks, once."""
+        self.drops += 1
+        self.since_bytes += 1  # past the limit: it breaks no second time
+        self.away_until = time.monotonic() + self.faults.away_s
+
+
+class Wire:
+    """Sends and receives packets over one connection; see :class:`Line` for what is shared."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: Line
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.line = line
+        self.checked = True  # until both sides have agreed on a version without checksums
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(MOST_QUEUED)
+        self._ended = False
+
+    async def receive(self) -> Packet:
+        """The next packet from the host.
+
+        Raises:
+            LinkBrokenError: there is none any more.
+        """
+        try:
+            header = decode_header(await self._read(HEADER_BYTES), most_payload=MAX_PAYLOAD)
+            if not self.line.begin_message():
+                raise self._broken("a fault broke the link")
+            await self.line.moving.wait()
+            payload = await self._read(header.payload_bytes) if header.payload_bytes else b""
+            if self.checked:
+                check_payload(header, payload)
+        except (BadPacketError, OSError, EOFError) as exc:
+            raise self._broken(str(exc)) from exc
+        return Packet(header.command, header.arg0, header.arg1, payload)
+
+    async def send(self, packet: Packet) -> None:
+        """Queue a packet for the host; it goes out whole even if the caller is cancelled.
+
+        Raises:
+            LinkBrokenError: the connection has ended.
+        """
+        if self._ended:
+            raise LinkBrokenError("the connection has ended")
+        await self._outgoing.put(encode(packet, checked=self.checked))
+
+    async def write_all(self) -> None:
+        """Write what is queued, until the connection ends; the one task that writes."""
+        with contextlib.suppress(LinkBrokenError, OSError):
+            while True:
+                data = await self._outgoing.get()
+                await self.line.moving.wait()
+                if not self.line.begin_message():
+                    break
+                await self.line.moving.wait()
+                await self._write(data)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connection at once; whatever was not sent is lost."""
+        self._ended = True
+        self.writer.transport.abort()
+
+    async def _read(self, count: int) -> bytes:
+        if self.line.allowance() == NEVER and self.line.faults.bytes_per_s is None:
+            data = await self.reader.readexactly(count)
+            self.line.carry(count)
+            return data
+        pieces = []
+        while count:
+            piece = await self.reader.readexactly(min(count, await self._slice()))
+            self.line.carry(len(piece))
+            await self._take_time(len(piece))
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    async def _write(self, data: bytes) -> None:
+        if self.line.allowance() == NEVER and self.line.faults.bytes_per_s is None:
+            self.writer.write(data)
+            self.line.carry(len(data))
+            await self.writer.drain()
+            return
+        while data:
+            count = min(len(data), await self._slice())
+            self.writer.write(data[:count])
+            self.line.carry(count)
+            await self.writer.drain()
+            await self._take_time(count)
+            data = data[count:]
+
+    async def _slice(self) -> int:
+        """How many bytes may go in one piece.
+
+        Raises:
+            LinkBrokenError: the link breaks here.
+        """
+        allowed = self.line.allowance()
+        if allowed < 1:
+            self.line.drop()
+            # What was let through is to arrive before the link breaks.
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._flushed(), 1)
+            raise self._broken("a fault broke the link")
+        return int(min(allowed, SLICE_BYTES))
+
+    async def _flushed(self) -> None:
+        while self.writer.transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+
+    async def _take_time(self, count: int) -> None:
+        rate = self.line.faults.bytes_per_s
+        if rate is not None:
+            begin = max(self.line.busy_until, time.monotonic())
+            self.line.busy_until = begin + count / rate
+            await asyncio.sleep(self.line.busy_until - time.monotonic())
+
+    def _broken(self, why: str) -> LinkBrokenError:
+        self.hang_up()
+        return LinkBrokenError(why)
