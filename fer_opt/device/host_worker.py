@@ -26,7 +26,9 @@ __all__ = [
     "WorkerJob",
     "WorkerResult",
     "is_steady",
+    "load",
     "main",
+    "make_inputs",
     "operator_coverage",
     "quantize",
     "time_calls",
@@ -114,8 +116,8 @@ def _end_with_parent() -> None:
 
 def _serve(job: WorkerJob) -> WorkerResult:
     cpus = _pin(job["cpus"])
-    interpreter, initialisation_ms = _load(job["path"], job["threads"])
-    inputs = _inputs(interpreter.get_input_details(), job)
+    interpreter, initialisation_ms = load(job["path"], job["threads"])
+    inputs = make_inputs(interpreter.get_input_details(), job)
     steps = _fed(interpreter, itertools.cycle(inputs))
     try:
         warm_up_ms, steady = warm_up(steps, job)
@@ -156,8 +158,12 @@ def _pin(cpus: list[int]) -> list[int]:
     return sorted(read(0))
 
 
-def _load(path: str, threads: int) -> tuple[Any, float]:
-    """An interpreter with allocated tensors, and the milliseconds that took."""
+def load(path: str, threads: int) -> tuple[Any, float]:
+    """Make an interpreter with allocated tensors; also the milliseconds that took.
+
+    Raises:
+        RefusalError: LiteRT does not import, or cannot load the file.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as exc:
@@ -180,8 +186,16 @@ def _load(path: str, threads: int) -> tuple[Any, float]:
     return interpreter, (time.perf_counter_ns() - begin) / 1e6
 
 
-def _inputs(details: Sequence[Any], job: WorkerJob) -> list[list[tuple[int, Any]]]:
-    """The values of each inference to come, as (tensor index, array) pairs."""
+def make_inputs(details: Sequence[Any], job: WorkerJob) -> list[list[tuple[int, Any]]]:
+    """Make the values of each inference to come, as (tensor index, array) pairs.
+
+    Args:
+        details: of the input tensors, as ``Interpreter.get_input_details`` gives them.
+        job: whose ``inputs``, ``first_input``, ``runs`` and ``random_...`` say which values.
+
+    Raises:
+        RefusalError: the samples do not fit the inputs, or the model does not take one at a time.
+    """
     for detail in details:
         if any(side < 1 for side in detail["shape"]) or not len(detail["shape"]):
             raise RefusalError(

@@ -11,12 +11,7 @@ from filelock import FileLock, Timeout
 
 from fer_opt.errors import PhoneError
 
-__all__ = ["hold_phone", "phone_name"]
-
-
-def phone_name(serial: str) -> str:
-    """A name for a phone that does not tell its serial: 12 digits of the serial's SHA-256."""
-    return hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+__all__ = ["hold_phone"]
 
 
 @contextlib.contextmanager
@@ -24,14 +19,14 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
     """Keep other fer-opts of this user off a phone; the lock goes with the process.
 
     Args:
-        serial: of the phone.
+        serial: of the phone, or another name by which it is always known.
         label: what a person would call it.
         folder: of the lock files; None means the user's folder for such files.
 
     Raises:
         PhoneError: another fer-opt uses the phone, or the lock cannot be made.
     """
-    path = (folder or _default_folder()) / f"{phone_name(serial)}.lock"
+    path = (folder or _default_folder()) / f"{_file_name(serial)}.lock"
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +43,11 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
         yield
     finally:
         lock.release()
+
+
+def _file_name(serial: str) -> str:
+    """A serial may hold any character, and is nobody else's business."""
+    return hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _default_folder() -> Path:

@@ -1,0 +1,348 @@
+"""The whole bench of one phone: from the first connection to the phone as it was before."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from fer_opt.device.adb.link import Link
+from fer_opt.device.benchmark_model import parse_help
+from fer_opt.device.blocks import BlockRules, measure_blocks
+from fer_opt.device.measurement import DeviceFacts
+from fer_opt.device.phone import operators, outputs
+from fer_opt.device.phone.book import Book, blocks_of, continued, is_complete, new_run, now
+from fer_opt.device.phone.canary import CANARY
+from fer_opt.device.phone.cpus import choose_cpus
+from fer_opt.device.phone.device import START_S, PhoneDevice, PlacedModel
+from fer_opt.device.phone.facts import PhoneFacts, device_facts, read_facts
+from fer_opt.device.phone.locks import hold_phone
+from fer_opt.device.phone.placing import Placed, place
+from fer_opt.device.phone.profiles import match_profile, profile_warnings
+from fer_opt.device.phone.readiness import readiness
+from fer_opt.device.phone.reconnect import Steady
+from fer_opt.device.phone.results import PhoneRun, PhoneSettings, RunnerFacts
+from fer_opt.device.phone.samples import Prepared, prepare_models
+from fer_opt.device.phone.settings import Hold, hold_settings
+from fer_opt.device.phone.trust import judge
+from fer_opt.device.protocol import TimingJob
+from fer_opt.device.runner import Runner, choose_runner, is_emulated
+from fer_opt.device.schedule import new_session
+from fer_opt.errors import FerOptError, MeasurementError
+from fer_opt.progress import SILENT, Progress
+
+__all__ = ["bench_phone"]
+
+SIGN_OF_LIFE_S = 20.0
+"""How often the phone's watchdog hears of us during pauses; it acts after 60 s of silence."""
+
+
+def bench_phone(
+    open_link: Callable[[], Link],
+    jobs: Sequence[TimingJob],
+    settings: PhoneSettings | None = None,
+    *,
+    runner: Path | None = None,
+    already: Sequence[PhoneRun] = (),
+    save: Callable[[PhoneRun], None] = lambda _: None,
+    progress: Progress = SILENT,
+    wait: Callable[[float], None] = time.sleep,
+) -> PhoneRun:
+    """Time models on one phone and leave it as it was.
+
+    Every state is handed to ``save``, and a later call with what was saved in ``already`` does
+    only what is missing. A model that fails is among the failures and does not stop the others.
+
+    Args:
+        open_link: connects to the phone.
+        jobs: the models, each under its own name.
+        settings: how they are timed; None means the defaults.
+        runner: file of a benchmark_model of one's own; None chooses.
+        already: what earlier calls saved, of this phone or others.
+        save: called with the run whenever it has changed.
+        progress: told of the work.
+        wait: sleeps for a number of seconds.
+
+    Returns:
+        The run, complete.
+
+    Raises:
+        PhoneError: the phone cannot be reached or used, or is in use by another fer-opt.
+        LinkLostError: the phone was lost and did not come back; what was measured has been saved.
+        RunnerError: there is no runner for this phone, or it does not run there.
+        MeasurementError: nothing can be timed so.
+    """
+    settings = settings or PhoneSettings()
+    with _opened(open_link, progress) as steady, _locked(steady) as phone:
+        cautions = list(readiness(phone, settings))
+        chosen = _choose_runner(phone, runner)
+        run = _begin(phone, steady, chosen, jobs, settings, already, progress)
+        if run.complete:
+            return run
+        book = Book(run, save)
+        cpus = choose_cpus(phone, settings.threads, settings.cpus)
+        with _closed(book, steady, phone, cpus, cautions), _prepared(book, jobs) as prepared:
+            placed = place(steady, chosen, prepared, progress)
+            book.write(pushed_bytes=placed.pushed_bytes, kept_bytes=placed.kept_bytes)
+            device = _device(steady, book, placed, cpus)
+            with _held(steady, book, cautions, settings, progress) as hold:
+                _time_blocks(device, book, jobs, steady, hold, progress, wait)
+                _compare_outputs(device, book, progress)
+                _profile_operators(device, book, progress)
+    return book.run
+
+
+@contextlib.contextmanager
+def _opened(open_link: Callable[[], Link], progress: Progress) -> Iterator[Steady]:
+    with contextlib.closing(open_link()) as link:
+        yield Steady(link, say=progress.say)
+
+
+@contextlib.contextmanager
+def _locked(steady: Steady) -> Iterator[PhoneFacts]:
+    """The phone's facts, and nobody else on it."""
+    serial = steady.link.serial
+    # By the name of the connection first: even reading facts would disturb what runs there.
+    with hold_phone(serial, serial), contextlib.ExitStack() as stack:
+        phone = steady.run(lambda: read_facts(steady.link))
+        # Then by its own name: it may be reached by cable and over the network at the same time.
+        stack.enter_context(hold_phone(f"phone {phone.phone}", phone.label))
+        steady.note_boot(phone.boot_id)
+        yield phone
+
+
+def _choose_runner(phone: PhoneFacts, named: Path | None) -> Runner:
+    virtual = bool(phone.virtual)
+    return choose_runner(
+        phone.abis, runner=named, virtual=virtual, machine=phone.virtual if virtual else None
+    )
+
+
+def _begin(
+    phone: PhoneFacts,
+    steady: Steady,
+    runner: Runner,
+    jobs: Sequence[TimingJob],
+    settings: PhoneSettings,
+    already: Sequence[PhoneRun],
+    progress: Progress,
+) -> PhoneRun:
+    """The run to go on with: a new one, or an earlier one as far as it can be continued."""
+    profile = match_profile(phone)
+    warnings = profile_warnings(phone, profile) if profile is not None else ()
+    for warning in warnings:
+        progress.say(warning)
+    fresh = new_run(
+        phone=phone.phone,
+        label=phone.label,
+        route=steady.link.route,
+        device=_facts(phone, runner),
+        profile=profile.name if profile is not None else "",
+        warnings=warnings,
+        settings=settings,
+        runner=_runner_facts(runner),
+        jobs=jobs,
+    )
+    run, objection = continued(fresh, already)
+    if objection:
+        progress.say(objection)
+    return run
+
+
+def _facts(phone: PhoneFacts, runner: Runner) -> DeviceFacts:
+    facts = device_facts(phone)
+    emulated = bool(phone.virtual) and is_emulated(runner, phone.virtual)
+    return dataclasses.replace(facts, kind="emulated") if emulated else facts
+
+
+def _runner_facts(runner: Runner) -> RunnerFacts:
+    return RunnerFacts(
+        name=runner.name,
+        source=runner.source,
+        fetched_at=runner.fetched_at,
+        sha256=runner.sha256,
+        size_bytes=runner.size_bytes,
+        abi=runner.abi,
+        flags=(),
+    )
+
+
+@contextlib.contextmanager
+def _closed(
+    book: Book, steady: Steady, phone: PhoneFacts, cpus: Sequence[int], cautions: Sequence[str]
+) -> Iterator[None]:
+    """Enter how the bench ended, whatever happens."""
+    clocks = [core.max_khz for core in phone.cores if core.number in cpus and core.max_khz]
+    earlier_reconnections = book.run.reconnections
+
+    def end(error: str) -> None:
+        run = dataclasses.replace(
+            book.run,
+            reconnections=earlier_reconnections + steady.reconnections,
+            ended_at=now(),
+            error=error,
+            complete=not error and is_complete(book.run),
+        )
+        trust = judge(
+            run,
+            cores=len(phone.cores),
+            max_mhz=min(clocks) / 1000 if clocks else None,
+            cautions=cautions,
+        )
+        book.run = run
+        book.write(trust=trust)
+
+    try:
+        yield
+    except FerOptError as exc:
+        end(str(exc))
+        raise
+    except BaseException:
+        end("The bench was interrupted; the same command goes on from here.")
+        raise
+    end("")
+
+
+@contextlib.contextmanager
+def _prepared(book: Book, jobs: Sequence[TimingJob]) -> Iterator[tuple[Prepared, ...]]:
+    """The canary and every model that this computer can run, with inputs and expected outputs."""
+    failed = {failure.model for failure in book.run.failures}
+    with tempfile.TemporaryDirectory(prefix="fer-opt-") as scratch:
+        prepared, failures = prepare_models(
+            [CANARY, *(job for job in jobs if job.model not in failed)],
+            Path(scratch),
+            rounds=book.run.settings.rounds,
+            outputs=book.run.settings.outputs,
+            seed=book.run.settings.seed,
+        )
+        if broken := [one for one in failures if one.model == CANARY.model]:
+            raise MeasurementError(broken[0].reason)
+        book.write(failures=(*book.run.failures, *failures))
+        yield prepared
+
+
+def _device(steady: Steady, book: Book, placed: Placed, cpus: tuple[int, ...]) -> PhoneDevice:
+    """The phone as a device, once its runner has told which flags it knows."""
+    assert book.run.runner is not None
+    words = [placed.runner, "--help"]
+    answer = steady.run(lambda: steady.link.job(words, timeout_s=START_S))
+    flags = parse_help(answer.output)
+    book.write(runner=dataclasses.replace(book.run.runner, flags=tuple(sorted(flags))))
+    return PhoneDevice(
+        steady, book.run.device, book.run.settings, cpus, placed.runner, flags, placed.models
+    )
+
+
+@contextlib.contextmanager
+def _held(
+    steady: Steady, book: Book, cautions: list[str], settings: PhoneSettings, progress: Progress
+) -> Iterator[Hold]:
+    """The phone's settings as a bench needs them, and afterwards as they were."""
+    busy_s = max(900.0, 2 * settings.max_s + 2 * START_S)
+    with contextlib.ExitStack() as stack:
+        hold = steady.run(
+            lambda: stack.enter_context(hold_settings(steady.link, say=progress.say, busy_s=busy_s))
+        )
+        steady.on_return = lambda restarted: hold.renew() if restarted else hold.sign_of_life()
+        for sentence in hold.leftovers:
+            progress.say(sentence)
+        book.write(changed_settings=hold.changed or book.run.changed_settings)
+        try:
+            yield hold
+        finally:
+            steady.on_return = lambda restarted: None
+    cautions += hold.cautions
+
+
+def _time_blocks(
+    device: PhoneDevice,
+    book: Book,
+    jobs: Sequence[TimingJob],
+    steady: Steady,
+    hold: Hold,
+    progress: Progress,
+    wait: Callable[[float], None],
+) -> None:
+    """All latency, before anything else may heat the phone."""
+    settings = book.run.settings
+
+    def pause(seconds: float) -> None:
+        while seconds > 0:
+            part = min(seconds, SIGN_OF_LIFE_S)
+            wait(part)
+            seconds -= part
+            steady.run(hold.sign_of_life)
+
+    measure_blocks(
+        device,
+        jobs,
+        BlockRules(
+            rounds=settings.rounds,
+            seed=settings.seed,
+            canary_limit=settings.canary_limit,
+            cool_down_s=settings.cool_down_s,
+            tries=settings.tries,
+        ),
+        time_canary=device.time_canary,
+        session=new_session(),
+        already=blocks_of(book.run),
+        save=book.write_blocks,
+        progress=progress,
+        wait=pause,
+    )
+
+
+def _compare_outputs(device: PhoneDevice, book: Book, progress: Progress) -> None:
+    """Whether every model gives on the phone what it gives here."""
+    done = {one.model for one in book.run.outputs}
+    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
+    if not left or not book.run.settings.outputs:
+        return
+    if not outputs.can_compare(device):
+        _warn(book, outputs.NO_FLAG, progress)
+        return
+    with progress.stage("Comparing outputs", len(left)) as advance:
+        for placed in left:
+            try:
+                found = outputs.compare_outputs(device, placed)
+            except MeasurementError as exc:
+                _warn(book, f"Outputs were not compared: {exc}", progress)
+            else:
+                book.write(outputs=(*book.run.outputs, found))
+            advance(1)
+
+
+def _profile_operators(device: PhoneDevice, book: Book, progress: Progress) -> None:
+    """Where asked for, what each operator takes."""
+    done = {one.model for one in book.run.operators}
+    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
+    if not left or not book.run.settings.operator_profile:
+        return
+    if not operators.can_profile(device):
+        _warn(book, operators.NO_FLAG, progress)
+        return
+    with progress.stage("Profiling operators", len(left)) as advance:
+        for placed in left:
+            try:
+                rows = operators.profile_operators(device, placed)
+            except MeasurementError as exc:
+                _warn(book, f"Operators were not profiled: {exc}", progress)
+            else:
+                book.write(operators=(*book.run.operators, *rows))
+            advance(1)
+
+
+def _working(device: PhoneDevice, book: Book) -> list[PlacedModel]:
+    """Models that could be timed, in the order they were given."""
+    failed = {failure.model for failure in book.run.failures}
+    names = [model.name for model in book.run.models if model.name not in failed]
+    return [device.models[name] for name in names]
+
+
+def _warn(book: Book, sentence: str, progress: Progress) -> None:
+    if sentence not in book.run.warnings:
+        book.write(warnings=(*book.run.warnings, sentence))
+    progress.say(sentence)
