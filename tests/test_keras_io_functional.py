@@ -685,6 +685,26 @@ def test_other_outputs_are_noticed(keras2_model):
     assert "given.keras" in str(caught.value)
 
 
+def test_rounding_that_a_network_amplifies_itself_is_no_difference():
+    """Scores that are small differences of large sums: a last bit shows in their fifth digit."""
+    tf_keras.utils.set_random_seed(2)
+    image = tf_keras.Input((24, 24, 1))
+    flat = LAYERS.Flatten()(image)
+    large, less = LAYERS.Dense(8, name="large"), LAYERS.Dense(8, name="less")
+    built = tf_keras.Model(image, LAYERS.Subtract()([large(flat), less(flat)]))
+    kernel, bias = large.get_weights()
+    large.set_weights([300 * kernel, bias])
+    less.set_weights([300 * kernel + less.get_weights()[0], bias])
+    model = trained(built)
+    network = to_functional(model)
+    layer = network.get_layer("large")
+    layer.set_weights([np.nextafter(300 * kernel, np.float32(np.inf)), bias])
+    refuse_difference(model, network)
+    layer.set_weights([300 * kernel * np.float32(1 + 1e-5), bias])
+    with pytest.raises(ModelError, match="differ by"):
+        refuse_difference(model, network)
+
+
 def test_outputs_that_are_no_numbers_are_refused():
     model = with_head(keras3(), lambda image: image)
     conv = model.get_layer("conv")
