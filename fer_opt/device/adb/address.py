@@ -13,7 +13,7 @@ SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@%\[\]-]{0,127}", re.ASCII)
 """Letters, digits and what addresses are made of; nothing a shell gives a meaning to."""
 
 TCP = re.compile(
-    r"tcp:(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})"
+    r"tcp:(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
 )
 
 

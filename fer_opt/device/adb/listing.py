@@ -40,9 +40,9 @@ LINE = re.compile(
 )
 
 DETAILS = """
-getprop ro.product.model
-getprop ro.build.version.release
-getprop ro.product.cpu.abi
+for name in ro.product.model ro.build.version.release ro.product.cpu.abi; do
+  getprop $name 2>/dev/null || echo
+done
 dumpsys battery 2>/dev/null | while read -r key value rest; do
   [ "$key" = level: ] && echo "$value"
 done
@@ -154,8 +154,8 @@ def detailed(phone: ListedPhone, carrier: Carrier) -> ListedPhone:
         return in_state(phone, "unauthorized")
     except BusyError:
         return in_state(phone, "busy")
-    except LinkLostError:
-        return in_state(phone, "offline")
+    except LinkLostError as exc:
+        return replace(phone, state="offline", advice=str(exc).split("; ", 1)[-1].rstrip("."))
     except PhoneError as exc:
         return replace(phone, state="unusable", advice=str(exc))
     try:

@@ -138,6 +138,5 @@ class StreamLink:
 
     def _read_identity(self) -> str:
         """The serial number the phone itself tells; empty where it does not."""
-        return shell.run_command(
-            self._carrier, ["getprop", "ro.serialno"], timeout_s=10.0
-        ).output.strip()
+        answer = shell.run_command(self._carrier, ["getprop", "ro.serialno"], timeout_s=10.0)
+        return "" if answer.status else answer.output.strip()

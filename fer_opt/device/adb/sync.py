@@ -28,7 +28,7 @@ CHUNK_BYTES = 1 << 16
 LONGEST_PATH_BYTES = 1024
 """adbd ends the stream at a longer one."""
 
-FIRST_SEND_BYTES, MOST_SEND_BYTES = 1 << 16, 1 << 19
+LEAST_SEND_BYTES, FIRST_SEND_BYTES, MOST_SEND_BYTES = 1 << 13, 1 << 15, 1 << 19
 FAST_S, SLOW_S = 0.1, 0.4
 """More at a time while the phone takes it this fast, less when slower: silence must stay short."""
 
@@ -171,7 +171,7 @@ def _send_content(session: SyncStream, handle: BinaryIO, advance: Advance | None
     most = FIRST_SEND_BYTES
     while not session.answered():
         messages, read_bytes = bytearray(), 0
-        while read_bytes < most and (chunk := handle.read(CHUNK_BYTES)):
+        while read_bytes < most and (chunk := handle.read(min(CHUNK_BYTES, most))):
             messages += b"DATA" + struct.pack("<I", len(chunk)) + chunk
             read_bytes += len(chunk)
         if not messages:
@@ -191,7 +191,7 @@ def _send_content(session: SyncStream, handle: BinaryIO, advance: Advance | None
         if took_s < FAST_S:
             most = min(most * 2, MOST_SEND_BYTES)
         elif took_s > SLOW_S:
-            most = max(most // 2, CHUNK_BYTES)
+            most = max(most // 2, LEAST_SEND_BYTES)
 
 
 @contextlib.contextmanager

@@ -35,12 +35,18 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             LinkLostError: nothing answers there.
         """
         self.close()
-        with mapped(self.name):
+        try:
             made = socket.create_connection(self._address, timeout=transport_timeout_s)
+        except OSError as exc:
+            raise LinkLostError(
+                f"{self.name} does not answer ({exc.strerror or exc}); check its address, Wi-Fi and "
+                "that the phone takes debugging over the network (`adb tcpip 5555`)."
+            ) from exc
+        self._socket = made
+        with mapped(self.name):
             # Small packets that wait for each other must not wait for Nagle's algorithm as well.
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._socket = made
 
     def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
         """Some of the next ``numbytes`` bytes, at least one.
