@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fer_opt.device.runner.kept import cache_folder
 from fer_opt.errors import PhoneError
 
 __all__ = ["hold_phone"]
@@ -21,12 +22,12 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
     Args:
         serial: of the phone, or another name by which it is always known.
         label: what a person would call it.
-        folder: of the lock files; None means the user's folder for such files.
+        folder: of the lock files; None means one in the user's cache.
 
     Raises:
         PhoneError: another fer-opt uses the phone, or the lock cannot be made.
     """
-    path = (folder or _default_folder()) / f"{_file_name(serial)}.lock"
+    path = (folder or cache_folder() / "locks") / f"{_file_name(serial)}.lock"
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
         ) from exc
     except (OSError, NotImplementedError) as exc:  # file systems without locks exist
         raise PhoneError(
-            f"{path} cannot be locked ({exc}); set XDG_RUNTIME_DIR to a folder you may write to."
+            f"{path} cannot be locked ({exc}); set FER_OPT_CACHE to a folder you may write to."
         ) from exc
     try:
         yield
@@ -48,9 +49,3 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
 def _file_name(serial: str) -> str:
     """A serial may hold any character, and is nobody else's business."""
     return hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _default_folder() -> Path:
-    from platformdirs import user_runtime_path
-
-    return user_runtime_path("fer-opt", appauthor=False)
