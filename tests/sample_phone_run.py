@@ -32,16 +32,26 @@ MODELS = {
 }
 
 FACTS = {
-    "manufacturer": "samsung",
     "model": "SM-J330F",
+    "brand": "samsung",
+    "device": "j3y17lte",
     "android": "9",
-    "soc": "Exynos 7570 (universal7570)",
-    "abilist": "armeabi-v7a, armeabi",
-    "cores": "4",
-    "cpu clocks": "0-3: 343 to 1430 MHz",
-    "memory": "1.8 GiB",
+    "sdk": "28",
     "build": "samsung/j3y17ltexx/j3y17lte:9/PPR1.180610.011/J330FXXS4CUE1:user/release-keys",
+    "kernel": "Linux 3.18.91",
+    "soc": "exynos7570",
+    "abis": "armeabi-v7a, armeabi",
+    "cores": "4",
+    "core_designs": "Cortex-A53",
+    "clusters": "4 × 449-1430 MHz",
+    "governor": "interactive",
+    "memory_bytes": "1929379840",
+    "free_bytes": "3865470566",
+    "battery_percent": "81",
+    "screen": "off",
+    "low_power": "off",
 }
+VIRTUAL = {"virtual": "x86_64"}
 
 
 def sample_phone_run(
@@ -85,9 +95,9 @@ def sample_phone_run(
         route="usb",
         device=DeviceFacts(
             kind=kind,
-            name="Samsung SM-J330F",
+            name=f"{'' if kind == 'phone' else 'virtual '}Samsung SM-J330F (exynos7570)",
             fingerprint=_sha("phone"),
-            facts=dict(FACTS),
+            facts=FACTS if kind == "phone" else FACTS | VIRTUAL,
             unread={"thermal zones": "permission denied to the shell user"},
         ),
         profile="galaxy-j3",

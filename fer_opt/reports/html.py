@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING
-
-from fer_opt.reports.formats import count
+from fer_opt.reports.bench_record import BenchRecord
+from fer_opt.reports.formats import count, milliseconds
+from fer_opt.reports.pages import fill_page
+from fer_opt.reports.phones.bench_story import bench_title, tell_bench
+from fer_opt.reports.phones.page import phone_pages
+from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of, order_of
 from fer_opt.reports.summary import summarise
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-__all__ = ["render_html"]
+__all__ = ["render_bench_html", "render_html"]
 
 
 def render_html(record: RunRecord) -> str:
@@ -27,9 +24,7 @@ def render_html(record: RunRecord) -> str:
     Raises:
         MeasurementError: measurements of one variant are unlike and cannot be pooled.
     """
-    from markupsafe import Markup
-
-    from fer_opt.reports.charts import charts_of
+    from fer_opt.reports.charts import charts_of, phone_charts
     from fer_opt.reports.compression import compression_of
     from fer_opt.reports.confusion import confusions_of
     from fer_opt.reports.fact_tables import (
@@ -44,70 +39,54 @@ def render_html(record: RunRecord) -> str:
 
     summary = summarise(record)
     chosen = summary.recommendation.chosen
-    phone = stages()
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            record=record,
-            story=tell(summary),
-            rows=summary.rows,
-            chosen=chosen.recipe if chosen else "",
-            variants=variants_table(summary),
-            labels=labels_table(summary),
-            confusions=confusions_of(summary),
-            checks=checks_table(summary),
-            compression=compression_of(summary),
-            charts=charts_of(summary),
-            thesis=thesis_tables(summary),
-            not_a_race=NOT_A_RACE,
-            stages=phone,
-            longest=max(record.target_ms, *(mean for _, mean in phone)),
-            facts=facts_tables(facts_of(record)),
-            dataset=dataset_table(record),
-            files=files_table(summary),
-            order=order_of(record.measurements, summary.names),
-            count=count,
-            style=Markup(_asset("report.css")),
-            script=Markup(_asset("charts.js")),
-            vega=Markup(_vega()),
-        )
+    thesis_phone = stages()
+    charts = charts_of(summary)
+    phones = summarise_phones(record.phones, record.target_ms)
+    drawn = {phone.number: phone_charts(phone) for phone in phones}
+    return fill_page(
+        "report.html.j2",
+        charts=any((charts, *drawn.values())),
+        record=record,
+        story=tell(summary),
+        rows=summary.rows,
+        chosen=chosen.recipe if chosen else "",
+        variants=variants_table(summary),
+        labels=labels_table(summary),
+        confusions=confusions_of(summary),
+        checks=checks_table(summary),
+        compression=compression_of(summary),
+        drawings=charts,
+        phones=phone_pages(phones) if phones else None,
+        phone_drawings=drawn,
+        thesis=thesis_tables(summary),
+        not_a_race=NOT_A_RACE,
+        stages=thesis_phone,
+        longest=max(record.target_ms, *(mean for _, mean in thesis_phone)),
+        facts=facts_tables(facts_of(record)),
+        dataset=dataset_table(record),
+        files=files_table(summary),
+        order=order_of(record.measurements, summary.names),
+        count=count,
     )
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def render_bench_html(record: BenchRecord) -> str:
+    """The same for a bench on phones.
 
-    made = Environment(
-        loader=PackageLoader("fer_opt.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    made.filters["by_step"] = _by_step
-    return made
-
-
-def _by_step(text: str) -> Markup:
-    """``text``, escaped; where it is a recipe of several steps, lines break between steps first."""
-    from markupsafe import Markup
-
-    steps = text.split(" > ")
-    if len(steps) == 1:
-        return Markup("{}").format(text)
-    spans = [Markup('<span class="step">{}\u00a0&gt;</span>').format(step) for step in steps[:-1]]
-    return Markup(" ").join([*spans, Markup('<span class="step">{}</span>').format(steps[-1])])
-
-
-def _asset(name: str) -> str:
-    return (resources.files("fer_opt.reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _vega() -> str:
-    """Vega and Vega-Embed in one script.
-
-    The bundler drops Vega's exports unless Vega-Embed is in it, so 0.9 MB is as small as it gets.
+    Raises:
+        MeasurementError: measurements of one model are unlike and cannot be pooled.
     """
-    import vl_convert
+    from fer_opt.reports.charts import phone_charts
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    phones = summarise_phones(record.phones, record.target_ms)
+    drawn = {phone.number: phone_charts(phone) for phone in phones}
+    return fill_page(
+        "bench.html.j2",
+        charts=any(drawn.values()),
+        record=record,
+        title=bench_title(record),
+        story=tell_bench(record),
+        phones=phone_pages(phones),
+        phone_drawings=drawn,
+        target=milliseconds(record.target_ms),
+    )

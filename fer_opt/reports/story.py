@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fer_opt.reports.cautions import Warned, remarks_on, warnings_of
 from fer_opt.reports.formats import interval, megabytes, milliseconds, percent, significant
 from fer_opt.reports.names import listed
+from fer_opt.reports.phones.story import variant_on_phone
+from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.published import published_table
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.summary import RULE, Recommendation, Summary
@@ -38,6 +40,7 @@ class Story:
         catch: what is wrong with it all the same; empty when nothing is.
         rule: how a variant is chosen.
         timed: how variants were timed, a sentence; empty when nothing was.
+        on_phones: what each real phone says of the recommended variant, a sentence or two each.
         device_caveat: that this device's time is not the phone's.
         stages_caveat: that the classifier is one of five stages.
         warnings: labels never predicted, flags, refused recipes, guesses, the loudest first.
@@ -53,6 +56,7 @@ class Story:
     catch: str
     rule: str
     timed: str
+    on_phones: tuple[str, ...]
     device_caveat: str
     stages_caveat: str
     warnings: tuple[Warned, ...]
@@ -72,8 +76,9 @@ def tell(summary: Summary) -> Story:
         catch=_catch(advice),
         rule=RULE,
         timed=_timed(record),
-        device_caveat=_device_caveat(record),
-        stages_caveat=_stages_caveat(record),
+        on_phones=(on_phones := _on_phones(summary)),
+        device_caveat=_device_caveat(record, bool(on_phones)),
+        stages_caveat=_stages_caveat(record, bool(on_phones)),
         warnings=tuple(warnings_of(summary)),
         remarks=tuple(remarks_on(summary)),
     )
@@ -204,7 +209,21 @@ def _timed(record: RunRecord) -> str:
     )
 
 
-def _device_caveat(record: RunRecord) -> str:
+def _on_phones(summary: Summary) -> tuple[str, ...]:
+    chosen = summary.recommendation.chosen
+    if chosen is None:
+        return ()
+    unfit = {row.recipe for row in summary.rows if row.flagged}
+    phones = summarise_phones(summary.record.phones, summary.record.target_ms)
+    told = (variant_on_phone(phone, chosen.recipe, unfit) for phone in phones)
+    return tuple(filter(None, told))
+
+
+def _device_caveat(record: RunRecord, phones: bool) -> str:
+    if phones:
+        return (
+            "The verdict beside is by this computer’s times; where they differ, believe the phone."
+        )
     if record.device is None:
         return "Nothing was timed: whether the target is met is open."
     if record.device.kind == "virtual":
@@ -217,14 +236,20 @@ def _device_caveat(record: RunRecord) -> str:
     )
 
 
-def _stages_caveat(record: RunRecord) -> str:
+def _stages_caveat(record: RunRecord, phones: bool) -> str:
     found = dict(stages())
     rest = found["Total"] - found["Classifying"]
     detection = found["Face detection"]
+    target = f"{significant(record.target_ms)}\u00a0ms"
+    consequence = (
+        "So a whole photo takes longer on a phone than the classifier’s time above."
+        if phones
+        else "So this run says which variant to carry to a phone; it cannot say that a photo is "
+        f"classified within {target} on one."
+    )
     return (
         f"And the classifier is one of five stages. By the thesis’s {published_table(8).where}, "
         f"its phone spent {detection:,.1f}\u00a0ms in face detection alone: with a classifier "
-        f"that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms there. So "
-        "this run says which variant to carry to a phone; it cannot say that a photo is "
-        f"classified within {significant(record.target_ms)}\u00a0ms on one."
+        f"that takes no time at all, a photo would still have taken {rest:,.0f}\u00a0ms there. "
+        f"{consequence}"
     )

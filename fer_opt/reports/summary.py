@@ -21,6 +21,7 @@ __all__ = [
     "Recommendation",
     "Summary",
     "VariantSummary",
+    "budget_of",
     "summarise",
 ]
 
@@ -243,7 +244,7 @@ def _cheapest(
         chosen,
         tied,
         _reason(chosen, best, tied, timed=timed, unrivalled=unrivalled),
-        _budget(chosen.latency, target_ms),
+        budget_of(chosen.latency, target_ms),
     )
 
 
@@ -288,7 +289,8 @@ def _reason(
     return f"{first}; it is as fast as the fastest of them within noise, and smaller."
 
 
-def _budget(latency: LatencySummary | None, target_ms: float) -> Budget:
+def budget_of(latency: LatencySummary | None, target_ms: float) -> Budget:
+    """Where the interval of a time lies against the target."""
     if latency is None:
         return "untimed"
     if latency.high_ms <= target_ms:

@@ -18,6 +18,7 @@ from fer_opt.reports.formats import (
 from fer_opt.reports.record import Accuracy, LabelScore
 from fer_opt.reports.statistics import LatencySummary
 from fer_opt.reports.summary import Summary, VariantSummary
+from fer_opt.reports.timed import TimedRow
 
 __all__ = [
     "NUMBERED",
@@ -137,7 +138,7 @@ def badges(summary: Summary, row: VariantSummary) -> tuple[tuple[str, Tone], ...
     return tuple(found)
 
 
-def shared_confidence(rows: Sequence[VariantSummary]) -> float | None:
+def shared_confidence(rows: Sequence[TimedRow]) -> float | None:
     """The confidence all intervals of time and of ratios have, or None where they differ."""
     found = {row.latency.confidence for row in rows if row.latency} | {
         row.ratio.confidence for row in rows if row.ratio
@@ -186,8 +187,8 @@ def _paired(row: VariantSummary, reference: str) -> Cell:
     return Cell(f"+{won:,} −{lost:,}{word}", p_value(test.p_value), tone)
 
 
-def ratio_cell(row: VariantSummary, reference: str, shared: float | None) -> Cell:
-    """The variant's time over the reference's with its interval."""
+def ratio_cell(row: TimedRow, reference: str, shared: float | None) -> Cell:
+    """The row's time over the reference's with its interval."""
     if row.ratio is None:
         return Cell("reference" if row.recipe == reference else "–", tone="muted")
     ratio = row.ratio

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import altair as alt
 
-from fer_opt.device.measurement import InferenceSummary, Measurement
+from fer_opt.device.measurement import InferenceSummary
 from fer_opt.reports.charts.drawing import (
     Chart,
     Row,
@@ -20,42 +19,13 @@ from fer_opt.reports.charts.drawing import (
 )
 from fer_opt.reports.formats import interval, milliseconds, percent
 from fer_opt.reports.names import listed
-from fer_opt.reports.statistics import LatencySummary
 from fer_opt.reports.summary import Summary
+from fer_opt.reports.timed import TimedRow
 
-__all__ = ["TimedRow", "latency_chart", "latency_strips"]
+__all__ = ["latency_chart", "latency_strips"]
 
 DRAWN_INFERENCES = 6000
 """More marks than this make a browser slow; inferences are thinned to it."""
-
-
-class TimedRow(Protocol):
-    """A model that may have been timed, e.g. a :class:`~fer_opt.reports.summary.VariantSummary`."""
-
-    @property
-    def recipe(self) -> str:
-        """Its name in full."""
-        ...
-
-    @property
-    def short(self) -> str:
-        """Its name in charts."""
-        ...
-
-    @property
-    def flagged(self) -> bool:
-        """Whether its name carries a flag."""
-        ...
-
-    @property
-    def latency(self) -> LatencySummary | None:
-        """None while not timed."""
-        ...
-
-    @property
-    def measurements(self) -> tuple[Measurement, ...]:
-        """Its processes, in the order they ran."""
-        ...
 
 
 def latency_chart(summary: Summary) -> Chart | None:
@@ -63,7 +33,9 @@ def latency_chart(summary: Summary) -> Chart | None:
     return latency_strips(summary.rows, "latency", "variant")
 
 
-def latency_strips(given: Sequence[TimedRow], name: str, what: str) -> Chart | None:
+def latency_strips(
+    given: Sequence[TimedRow], name: str, what: str, key: tuple[tuple[str, str], ...] = ()
+) -> Chart | None:
     """A strip for each process, by model; None where nothing was timed.
 
     A process that tells every inference has a tick for each; one that tells only a summary has a
@@ -74,6 +46,7 @@ def latency_strips(given: Sequence[TimedRow], name: str, what: str) -> Chart | N
         given: the models.
         name: of the chart.
         what: a model is called in the words around it, e.g. ``variant``.
+        key: short names in it and what they stand for.
     """
     rows = [row for row in given if row.latency is not None]
     if not rows:
@@ -160,6 +133,7 @@ def latency_strips(given: Sequence[TimedRow], name: str, what: str) -> Chart | N
         description=f"Distribution of {'inference' if drawn.inferences else 'process'} times; "
         "medians: " + "; ".join(f"{one['recipe']} {one['text']}" for one in drawn.medians),
         spec=compiled(alt.layer(*layers), height=round(1.3 * step * most * len(rows)) + 10),
+        key=key,
     )
 
 
