@@ -140,7 +140,6 @@ def _wanted(request: BenchmarkRequest) -> dict[str, str]:
         "min_secs": "0",
         "warmup_runs": str(request.warm_up_runs),
         "warmup_min_secs": "0",
-        # Never in scientific notation beyond what a float's stream reads.
         "max_secs": f"{request.max_s:g}",
     }
     if request.xnnpack is not None:

@@ -10,6 +10,9 @@ from fer_opt.device.benchmark_model.rules import LONGEST, first_match
 
 __all__ = ["failed_write", "find_failure", "unknown_flags"]
 
+TIMED_OUT = 124
+"""What ``timeout`` ends with when it stopped its command."""
+
 # 128 + the number of the signal, which is the same on all of Android's processors.
 _SIGNALS = {
     1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
@@ -56,14 +59,14 @@ def find_failure(lines: tuple[Line, ...], status: int) -> Failure | None:
     gave_up = any(line.text.startswith("Benchmarking failed") for line in lines)
     if status == 0 and not gave_up:
         return None
+    if status == TIMED_OUT:  # the shell may add that it was killed
+        return Failure(Cause.TIMEOUT, f"it had not ended in time and was stopped (status {status})")
     if named := first_match(lines):
         return named
     return _by_status(status) or _unnamed(lines, status)
 
 
 def _by_status(status: int) -> Failure | None:
-    if status == 124:
-        return Failure(Cause.TIMEOUT, "it had not ended in time and was stopped (status 124)")
     if status == 126:
         return Failure(Cause.RUNNER_UNUSABLE, "the runner may not be run (status 126)")
     if status == 127:

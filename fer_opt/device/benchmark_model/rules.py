@@ -120,8 +120,8 @@ _RULES = (
     _rule(
         Cause.INPUT_LAYERS,
         r"(The number of items in\s*--input_layer_shape|Cannot find the corresponding input_layer"
-        r"|Wrong input value (?:file|range) item|Inputs mismatch|.*contains more than one delimiter"
-        r"|.*doesn't contain any delimiter)",
+        r"|Wrong input value (?:file|range) item|.*Inputs mismatch"
+        r"|.*(?:contains more than one|doesn't contain any) delimiter)",
         "the runner cannot tell which input is meant",
     ),
     _rule(
@@ -131,7 +131,7 @@ _RULES = (
     ),
     _rule(
         Cause.INPUT_SHAPE,
-        r"Any unknown sizes in the shapes|Incorrect size string specified",
+        r"Any unknown sizes in the shapes|.*Incorrect size string specified",
         "the shape given for its input is none",
     ),
     _rule(

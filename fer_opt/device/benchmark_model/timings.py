@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fer_opt.device.measurement import InferenceSummary
 
-__all__ = ["NUMBER", "SIX_DIGITS", "Timings", "agree", "fault_of", "parse_timings"]
+__all__ = ["NUMBER", "Timings", "agree", "fault_of", "parse_timings"]
 
 NUMBER = r"-?\d{1,18}(?:\.\d{1,18})?(?:e[+-]?\d{1,2})?"
 """A number as C++ streams print it; its length is bounded, so that it always fits a float."""
