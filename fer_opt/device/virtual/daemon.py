@@ -14,10 +14,11 @@ from fer_opt.device.virtual.commands import answer_command
 from fer_opt.device.virtual.connection import Connection, Guard, Service
 from fer_opt.device.virtual.faults import Faults
 from fer_opt.device.virtual.kernel_files import update_kernel_files
+from fer_opt.device.virtual.kinds import SandboxKind
 from fer_opt.device.virtual.layout import Layout, plain_paths
 from fer_opt.device.virtual.packets import MAX_PAYLOAD, VERSION_UNCHECKED
 from fer_opt.device.virtual.plain import Teller, rewrite
-from fer_opt.device.virtual.sandbox import Process, Sandbox, SandboxKind, start_sandbox
+from fer_opt.device.virtual.sandbox import Process, Sandbox, start_sandbox
 from fer_opt.device.virtual.shell import parse_shell, run_shell
 from fer_opt.device.virtual.state import PhoneState
 from fer_opt.device.virtual.stream import Stream
@@ -27,6 +28,7 @@ from fer_opt.device.virtual.wire import Wire
 __all__ = ["Daemon"]
 
 TICK_S = 0.1  # between updates of what the kernel's files tell
+CUT_S = 1.0  # that services of a lost host have to end
 BUFFER_BYTES = 4 * 1024 * 1024
 
 
@@ -122,12 +124,13 @@ class Daemon:
     async def _cut_off(self) -> None:
         """Hang up on every host, and wait until its services have ended."""
         hosts = dict(self._hosts)
-        for task, wire in hosts.items():
+        for wire in hosts.values():
             wire.hang_up()
-            if not self.state.line.moving.is_set():
-                task.cancel()  # frozen, it would not notice
         if hosts:
-            await asyncio.wait(hosts)
+            _, late = await asyncio.wait(hosts, timeout=CUT_S)
+            for task in late:  # frozen, or waiting for its owner
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A host has connected."""
@@ -135,9 +138,10 @@ class Daemon:
         if time.monotonic() < line.away_until or self._sandbox is None:
             writer.transport.abort()
             return
+        guard = Guard("never") if line.faults.unauthorized else self.guard
         wire = Wire(reader, writer, line)
         connection = Connection(
-            wire, self.guard, self._banner(), version=self.version,
+            wire, guard, self._banner(), version=self.version,
             most_payload=self.most_payload, open_service=self._service,
         )  # fmt: skip
         task = asyncio.current_task()
@@ -206,14 +210,14 @@ class Daemon:
         """Answer a command inside that asks one of the phone's services."""
         try:
             words = json.loads(await reader.readline())
-            used_bytes = self._used_bytes()
+            answer: dict[str, str | int] = {}
             if words == ["#room"]:
-                answer = {"output": str(self.state.room_bytes(used_bytes))}
+                answer = {"output": str(self.state.room_bytes(self._used_bytes()))}
             elif words[0] == "#pushed":
                 self.state.pushed_bytes += int(words[1])
                 self.state.pushed_since_faults += int(words[1])
-                answer = {}
             else:
+                used_bytes = self._used_bytes() if words[0] == "df" else 0
                 said = answer_command(self.state, words, used_bytes=used_bytes)
                 answer = {"output": said.output, "error": said.error, "status": said.status}
             writer.write(json.dumps(answer).encode("ascii"))

@@ -13,9 +13,10 @@ __all__ = ["TEMPORARY", "Layout", "PlainPaths", "bubblewrap_words", "plain_paths
 TEMPORARY = "/data/local/tmp"
 ASK = "/dev/socket/fer_opt"
 # What of the computer's root a phone does not have, or has of its own.
-HIDDEN = frozenset(
-    "boot data dev lost+found media mnt proc run sdcard storage sys system tmp vendor".split()
-)
+HIDDEN = frozenset((
+    "boot", "data", "dev", "lost+found", "media", "mnt", "proc", "run", "sdcard", "storage",
+    "sys", "system", "tmp", "vendor",
+))  # fmt: skip
 # Files below /proc that tell of the phone, not of the computer.
 PROC_FILES = ("meminfo", "cpuinfo", "uptime", "version", "sys/kernel/random/boot_id")
 
@@ -59,6 +60,11 @@ class Layout:
     def proc(self) -> Path:
         """Files that stand for some of ``/proc``."""
         return self.base / "proc"
+
+    @property
+    def log(self) -> Path:
+        """Where the first process complains."""
+        return self.base / "log"
 
     @property
     def socket(self) -> Path:

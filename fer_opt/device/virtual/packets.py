@@ -19,8 +19,8 @@ __all__ = [
     "Command",
     "Header",
     "Packet",
-    "checksum",
     "check_payload",
+    "checksum",
     "decode_header",
     "encode",
 ]

@@ -21,10 +21,10 @@ from fer_opt.device.virtual.daemon import Daemon
 from fer_opt.device.virtual.faults import NO_FAULTS, Faults
 from fer_opt.device.virtual.kernel_files import write_kernel_files
 from fer_opt.device.virtual.keys import parse_public_key
+from fer_opt.device.virtual.kinds import choose_kind
 from fer_opt.device.virtual.layout import ASK, Layout
 from fer_opt.device.virtual.packets import MAX_PAYLOAD, VERSION_CHECKED, VERSION_UNCHECKED
 from fer_opt.device.virtual.profile import load_profile
-from fer_opt.device.virtual.sandbox import choose_kind
 from fer_opt.device.virtual.state import new_state
 from fer_opt.device.virtual.tools import write_tools
 from fer_opt.device.virtual.wire import Line

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,30 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_opt.device.virtual import inside
+from fer_opt.device.virtual.kinds import SandboxKind
 from fer_opt.device.virtual.layout import Layout, bubblewrap_words, plain_paths
 from fer_opt.errors import PhoneError
 
-__all__ = ["Process", "Sandbox", "SandboxKind", "choose_kind", "start_sandbox"]
+__all__ = ["Process", "Sandbox", "start_sandbox"]
 
 READY_S = 20.0
-PROBE_S = 20.0
-# qemu's name of a processor -> what its static build is called.
-EMULATED = ("arm", "aarch64", "i386", "x86_64")
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxKind:
-    """How processes are kept apart from the computer.
-
-    Attributes:
-        name: ``bubblewrap`` or ``plain``.
-        options: of bwrap that this computer allows.
-        said: what to tell the user; empty where nothing is missing.
-    """
-
-    name: str
-    options: tuple[str, ...] = ()
-    said: str = ""
 
 
 @dataclass(slots=True)
@@ -163,55 +145,6 @@ class Sandbox:
         self._processes.clear()
 
 
-def choose_kind(layout: Layout, wanted: str = "auto") -> SandboxKind:
-    """The best this computer allows; it is tried, since many a container forbids some of it.
-
-    Args:
-        layout: the phone's folders.
-        wanted: ``auto``, ``bubblewrap`` or ``plain``.
-
-    Raises:
-        PhoneError: bubblewrap was wanted and cannot be used.
-    """
-    if wanted == "plain":
-        return SandboxKind("plain")
-    cause = "bubblewrap (bwrap) is not installed"
-    if shutil.which("bwrap") is not None:
-        own = ("--unshare-user", "--uid", "2000", "--gid", "2000")
-        alone = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "localhost")
-        for options in (
-            (*own, *alone, "--unshare-net"),
-            (*own, *alone),
-            (*alone, "--unshare-net"),
-        ):
-            cause = _try(layout, options)
-            if not cause:
-                return SandboxKind("bubblewrap", options)
-    if wanted == "bubblewrap":
-        raise PhoneError(
-            f"no sandbox can be made ({cause}); install bubblewrap and allow user namespaces, or "
-            "ask for a plain folder."
-        )
-    return SandboxKind(
-        "plain",
-        said=f"The virtual phone runs without a sandbox ({cause}): its programs run as you, its "
-        "paths are rewritten in command lines only.",
-    )
-
-
-def _try(layout: Layout, options: tuple[str, ...]) -> str:
-    """Why bwrap cannot be used with these options; empty where it can."""
-    words = [*bubblewrap_words(layout, options), "/bin/sh", "-c", "test -w /data/local/tmp"]
-    try:
-        done = subprocess.run(words, capture_output=True, timeout=PROBE_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        return str(exc)
-    if done.returncode == 0:
-        return ""
-    said = done.stderr.decode("utf-8", "replace").strip()
-    return said.splitlines()[-1] if said else f"bwrap ended with {done.returncode}"
-
-
 async def start_sandbox(layout: Layout, kind: SandboxKind) -> Sandbox:
     """Start the first process of a phone.
 
@@ -229,9 +162,10 @@ async def start_sandbox(layout: Layout, kind: SandboxKind) -> Sandbox:
         ours.close()
         program.kill()
         program.wait()
+        said = layout.log.read_text("utf-8", "replace").strip().splitlines()
         raise PhoneError(
-            f"the virtual phone's first process did not start ({exc or 'it ended at once'}); "
-            "ask for a plain folder instead of a sandbox."
+            f"the virtual phone's first process did not start ({said[-1] if said else exc}); ask "
+            "for a plain folder instead of a sandbox."
         ) from exc
     ours.settimeout(5)
     return Sandbox(program, ours, tuple(hello["foreign"]))
@@ -254,7 +188,8 @@ def _start_agent(
     setup = {
         "alone": boxed,
         "paths": plain_paths(layout, mapped=not boxed),
-        "emulators": _emulators() if "--unshare-user" in kind.options else {},
+        "root": kind.root,
+        "emulators": kind.emulators,
     }
     package = os.path.dirname(inside.__file__)
     code = (
@@ -264,27 +199,14 @@ def _start_agent(
     python = [sys.executable, "-I", "-S", "-B", "-c", code]
     words = [*python, str(control.fileno()), json.dumps(setup)]
     if boxed:
-        # The agent registers emulators, which takes the right to mount; it gives that up at once.
-        extra = ("--cap-add", "CAP_SYS_ADMIN") if setup["emulators"] else ()
-        words = [*bubblewrap_words(layout, (*kind.options, *extra, "--as-pid-1")), *words]
-    return subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if os.environ.get("FER_OPT_VIRTUAL_DEBUG") else subprocess.DEVNULL,
-        pass_fds=[control.fileno()],
-        env={"PATH": os.environ.get("PATH", os.defpath)},
-        start_new_session=True,
-    )
-
-
-def _emulators() -> dict[str, str]:
-    """Static emulators of other processors on this computer: qemu's name -> path."""
-    machine = os.uname().machine
-    native = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64",)}.get(machine, (machine,))
-    found = {
-        name: shutil.which(f"qemu-{name}-static") or shutil.which(f"qemu-{name}")
-        for name in EMULATED
-        if name not in native
-    }
-    return {name: path for name, path in found.items() if path is not None}
+        words = [*bubblewrap_words(layout, (*kind.options, "--as-pid-1")), *words]
+    with open(layout.log, "ab") as log:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=[control.fileno()],
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            start_new_session=True,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import pty
 import signal
@@ -126,7 +127,7 @@ async def _run_framed(stream: Stream, machine: Machine, request: ShellRequest) -
         outputs = [(ends.output, STDOUT), (ends.error, STDERR)]
         await asyncio.gather(
             *(
-                _send_output(fd, lambda data, kind=kind: frame(kind, data), machine.teller())
+                _send_output(fd, functools.partial(frame, kind), machine.teller())
                 for fd, kind in outputs
                 if fd is not None
             )
@@ -256,7 +257,12 @@ async def _ready(fd: int, *, writing: bool) -> None:
     add, remove = (
         (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
     )
-    add(fd, lambda: future.done() or future.set_result(None))
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    add(fd, wake)
     try:
         await future
     finally:

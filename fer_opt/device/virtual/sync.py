@@ -11,7 +11,7 @@ from fer_opt.device.virtual.stream import Stream
 
 __all__ = ["run_sync"]
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
 
 
 async def run_sync(stream: Stream, sandbox: Sandbox) -> None:

@@ -16,12 +16,12 @@ from fer_opt.device.virtual.profile import Profile
 __all__ = ["write_tools"]
 
 # Commands of Android 7's toybox and toolbox that this computer's do the work of.
-ALWAYS = (
-    "basename cat chmod chown cksum clear cmp cp cut date dd dirname du echo env expr false find "
-    "grep head hostname id kill ln ls md5sum mkdir mkfifo mknod more mv nice nohup od paste printf "
-    "ps pwd readlink realpath rm rmdir sed seq setsid sha1sum sleep sort split stat strings sync "
-    "tail tar tee test time timeout touch tr true truncate tty uniq uptime wc which xargs yes"
-).split()
+ALWAYS = """
+basename cat chmod chown cksum clear cmp cp cut date dd dirname du echo env expr false find
+grep head hostname id kill ln ls md5sum mkdir mkfifo mknod more mv nice nohup od paste printf
+ps pwd readlink realpath rm rmdir sed seq setsid sha1sum sleep sort split stat strings sync
+tail tar tee test time timeout touch tr true truncate tty uniq uptime wc which xargs yes
+"""
 # First API level -> commands that came with it.
 LATER = {
     24: "base64 egrep fgrep free pgrep pkill renice top",
@@ -44,7 +44,7 @@ def write_tools(layout: Layout, profile: Profile, *, ask: str) -> None:
         profile: whose API level says which commands there are.
         ask: path of the daemon's socket, as commands inside see it.
     """
-    names = list(ALWAYS)
+    names = ALWAYS.split()
     for level, more in LATER.items():
         if profile.sdk >= level:
             names += more.split()

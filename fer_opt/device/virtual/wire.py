@@ -21,6 +21,7 @@ from fer_opt.device.virtual.packets import (
 __all__ = ["Line", "LinkBrokenError", "Wire"]
 
 SLICE_BYTES = 4096  # of a slow link
+FROZEN_S = 0.02  # between looks whether a frozen phone moves again
 MOST_QUEUED = 4  # packets to the host; streams wait for its answers anyway
 NEVER = float("inf")
 
@@ -116,7 +117,7 @@ class Wire:
             header = decode_header(await self._read(HEADER_BYTES), most_payload=MAX_PAYLOAD)
             if not self.line.begin_message():
                 raise self._broken("a fault broke the link")
-            await self.line.moving.wait()
+            await self._thawed()
             payload = await self._read(header.payload_bytes) if header.payload_bytes else b""
             if self.checked:
                 check_payload(header, payload)
@@ -139,10 +140,10 @@ class Wire:
         with contextlib.suppress(LinkBrokenError, OSError):
             while True:
                 data = await self._outgoing.get()
-                await self.line.moving.wait()
+                await self._thawed()
                 if not self.line.begin_message():
                     break
-                await self.line.moving.wait()
+                await self._thawed()
                 await self._write(data)
         self.hang_up()
 
@@ -150,6 +151,17 @@ class Wire:
         """End the connection at once; whatever was not sent is lost."""
         self._ended = True
         self.writer.transport.abort()
+
+    async def _thawed(self) -> None:
+        """Return when the phone is not frozen.
+
+        Raises:
+            LinkBrokenError: the connection ended meanwhile.
+        """
+        while not self.line.moving.is_set():
+            if self._ended:
+                raise LinkBrokenError("the connection has ended")
+            await asyncio.sleep(FROZEN_S)
 
     async def _read(self, count: int) -> bytes:
         if self.line.allowance() == NEVER and self.line.faults.bytes_per_s is None:

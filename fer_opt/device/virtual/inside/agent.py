@@ -6,6 +6,7 @@ them; answers go back the same way. When the daemon hangs up, everything inside 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -18,9 +19,9 @@ import termios
 import time
 from typing import Any
 
-from . import sync
-from .foreign import register_foreign
+from .foreign import become_shell_user, register_foreign
 from .paths import Paths
+from .sync import serve
 
 PR_SET_CHILD_SUBREAPER = 36
 PERIOD_S = 0.002  # of throttling: shorter than most inferences, so that each of them feels it
@@ -42,12 +43,13 @@ class Agent:
 
     def run(self, child_ended: int) -> None:
         """Serve until the daemon hangs up."""
+        listening = self.control.fileno()
         while True:
-            ready, _, _ = select.select([self.control, child_ended], [], [], self.turn())
+            ready, _, _ = select.select([listening, child_ended], [], [], self.turn())
             if child_ended in ready:
                 os.read(child_ended, 4096)
             self.reap()
-            if self.control in ready and not self.listen():
+            if listening in ready and not self.listen():
                 return
 
     def turn(self) -> float | None:
@@ -103,7 +105,7 @@ class Agent:
                 self.control.close()
                 if request["do"] == "sync":
                     settle_signals()
-                    sync.serve(socket.socket(fileno=fds[0]), self.paths)
+                    serve(socket.socket(fileno=fds[0]), self.paths)
                     status = 0
                 else:
                     become(request, fds)
@@ -130,10 +132,8 @@ class Agent:
 
     def tell(self, answer: dict[str, Any]) -> None:
         """Send one answer; a daemon that has gone is noticed when listening."""
-        try:
+        with contextlib.suppress(OSError):
             self.control.sendall(json.dumps(answer).encode("ascii") + b"\n")
-        except OSError:
-            pass
 
     def end(self) -> None:
         """Kill whatever is left."""
@@ -170,10 +170,8 @@ def settle_signals() -> None:
 
 def send(function: Any, target: int, number: int) -> None:
     """Signal; a target that has gone is fine."""
-    try:
+    with contextlib.suppress(OSError):
         function(target, number)
-    except OSError:
-        pass
 
 
 def descendants(root: int) -> list[int]:
@@ -202,7 +200,10 @@ def main() -> None:
     alone = setup["alone"] and os.getpid() == 1
     if not alone and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    foreign = register_foreign(setup["emulators"]) if setup["emulators"] else []
+    foreign = register_foreign(setup["emulators"]) if setup["root"] else []
+    if setup["root"]:
+        with contextlib.suppress(OSError):  # then the phone's user is root of its namespace
+            become_shell_user()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     child_ended, wake = os.pipe()

@@ -1,6 +1,8 @@
 """Programs of other processors: told to the kernel, which hands them to an emulator.
 
-Linux 6.7 and later lets a user namespace have its own list (binfmt_misc).
+Linux 6.7 and later lets a user namespace have its own list (binfmt_misc). Only the namespace's
+root may write it, so that the phone begins as root of one and goes on as uid 2000 of another
+within.
 """
 
 from __future__ import annotations
@@ -8,26 +10,40 @@ from __future__ import annotations
 import ctypes
 import os
 
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
+CLONE_NEWUSER = 0x1000_0000
+SHELL = 2000  # uid and gid of Android's shell user
 PLACE = "/proc/sys/fs/binfmt_misc"
 # Name of the emulator -> ELF class (1 is 32 bits), ELF machine number; both little-endian.
 ELF_OF = {"arm": (1, 40), "aarch64": (2, 183), "i386": (1, 3), "x86_64": (2, 62)}
 
 
 def register_foreign(emulators: dict[str, str]) -> list[str]:
-    """Register emulators (name -> path); the names of those the kernel took.
+    """Register emulators (name -> path); the names of those the kernel took."""
+    kind = b"binfmt_misc"
+    if ctypes.CDLL(None).mount(kind, PLACE.encode(), kind, 0, None) != 0:
+        return []
+    return [name for name, path in emulators.items() if register(name, path)]
 
-    The right to do so is given up afterwards, so that nothing started later has it.
+
+def become_shell_user() -> None:
+    """Go from root of a user namespace to uid 2000 of one within; programs have no rights then.
+
+    Raises:
+        OSError: the kernel allows no second one.
     """
-    taken = []
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mount(b"binfmt_misc", PLACE.encode(), b"binfmt_misc", 0, None) == 0:
-            taken = [name for name, path in emulators.items() if register(name, path)]
-    finally:
-        ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    return taken
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWUSER) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    write("setgroups", "deny")
+    write("uid_map", f"{SHELL} 0 1")
+    write("gid_map", f"{SHELL} 0 1")
+
+
+def write(name: str, text: str) -> None:
+    """Write a file of this process in /proc."""
+    with open(f"/proc/self/{name}", "w", encoding="ascii") as handle:
+        handle.write(text)
 
 
 def register(name: str, path: str) -> bool:
@@ -53,7 +69,6 @@ def rule(name: str, path: str) -> bytes:
     def escaped(data: bytes) -> bytes:
         return b"".join(b"\\x%02x" % byte for byte in data)
 
-    line = b":qemu-%s:M::%s:%s:%s:F" % (
+    return b":qemu-%s:M::%s:%s:%s:F" % (
         name.encode(), escaped(begin), escaped(mask), os.fsencode(path)
     )  # fmt: skip
-    return line

@@ -5,12 +5,12 @@ Source: AOSP, packages/modules/adb, SYNC.TXT and daemon/file_sync_service.cpp.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
 import struct
-from typing import BinaryIO
 
 from .ask import ask
 from .paths import Paths
@@ -20,7 +20,6 @@ MOST_PATH = 1024
 WORDS = struct.Struct("<4sI")
 STAT_V1 = struct.Struct("<4sIII")
 STAT_V2 = struct.Struct("<4sIQQIIIIQqqq")
-TIMES_V2 = struct.Struct("<4s")
 
 
 class LinkEndedError(Exception):
@@ -33,7 +32,8 @@ class Service:
     def __init__(self, connection: socket.socket, paths: Paths) -> None:
         self.connection = connection
         self.paths = paths
-        self.incoming: BinaryIO = connection.makefile("rb", CHUNK)
+        self.incoming = connection.makefile("rb", CHUNK)
+        self.modified_s = 0
 
     def run(self) -> None:
         """Answer requests until the host quits, or a push fails."""
@@ -55,18 +55,22 @@ class Service:
                 return
 
     def real(self, path: bytes) -> str:
+        """Where a path lies."""
         return self.paths.real(os.fsdecode(path))
 
     def exactly(self, count: int) -> bytes:
-        data = self.incoming.read(count)
+        """The next ``count`` bytes from the host."""
+        data: bytes = self.incoming.read(count)
         if len(data) != count:
             raise LinkEndedError
         return data
 
     def answer(self, data: bytes) -> None:
+        """Send bytes to the host."""
         self.connection.sendall(data)
 
     def fail(self, reason: str) -> None:
+        """Tell the host why something did not work."""
         data = os.fsencode(reason)
         self.answer(WORDS.pack(b"FAIL", len(data)) + data)
 
@@ -140,6 +144,7 @@ class Service:
         return True
 
     def receive_file(self, real: str, mode: int) -> None:
+        """Write a new file, as far as there is room; a part of one is removed again."""
         room = int(str(ask(self.paths.ask, ["#room"])["output"]) or "-1")
         written = 0
         # adbd gives group and others what the owner has.
@@ -162,6 +167,7 @@ class Service:
             ask(self.paths.ask, ["#pushed", str(written)])
 
     def receive_link(self, real: str) -> None:
+        """Make a symbolic link to the path that is sent."""
         target = b""
         while (length := self.next_chunk()) is not None:
             target += self.exactly(length)
@@ -196,17 +202,17 @@ ANSWERS = {
 def serve(connection: socket.socket, paths: Paths) -> None:
     """Serve one sync connection to its end."""
     connection.setblocking(True)
-    try:
+    with contextlib.suppress(LinkEndedError, ConnectionError):
         Service(connection, paths).run()
-    except (LinkEndedError, ConnectionError):
-        pass
 
 
 def brief(found: os.stat_result) -> tuple[int, int, int]:
+    """Mode, size and time as version 1 sends them, in 32 bits each."""
     return found.st_mode, found.st_size & 0xFFFF_FFFF, int(found.st_mtime) & 0xFFFF_FFFF
 
 
 def full(request: bytes, path: str, *, follow: bool) -> bytes:
+    """Everything about a path as version 2 sends it, its error first."""
     try:
         found = os.stat(path, follow_symlinks=follow)
     except OSError as exc:
@@ -218,6 +224,7 @@ def full(request: bytes, path: str, *, follow: bool) -> bytes:
 
 
 def listed(path: str) -> list[str]:
+    """Names in a folder, nothing where it cannot be read."""
     try:
         return [".", "..", *sorted(os.listdir(path))]
     except OSError:
@@ -232,7 +239,6 @@ def make_way(path: str) -> None:
 
 
 def unlink(path: str) -> None:
-    try:
+    """Remove a file, or leave it."""
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass

@@ -35,7 +35,7 @@ def main() -> None:
     except ValueError:
         sys.exit(f"taskset: bad mask '{words[0]}'")
     except OSError as exc:
-        print(f"taskset: exec {words[-1]}: {exc.strerror}", file=sys.stderr)
+        sys.stderr.write(f"taskset: {' '.join(words[1:2])}: {exc.strerror}\n")
         sys.exit(126 if isinstance(exc, PermissionError) else 127)
 
 
@@ -45,7 +45,7 @@ def of_process(words: list[str], phone_cpus: int, allowed: list[int]) -> None:
     if len(words) > 1:
         pin(pid, words[0], phone_cpus, allowed)
     mask = phone_mask(os.sched_getaffinity(pid), phone_cpus, allowed)
-    print(f"pid {pid}'s current affinity mask: {mask:x}")
+    sys.stdout.write(f"pid {pid}'s current affinity mask: {mask:x}\n")
 
 
 def pin(pid: int, mask: str, phone_cpus: int, allowed: list[int]) -> None:
