@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_opt.device.runner.elf import abi_of_machine
+from fer_opt.device.runner.elf import abi_of_machine, is_androids
 from fer_opt.device.runner.kept import Runner, kept_runner, named_runner, own_runner
 from fer_opt.device.runner.published import PUBLISHED, build_advice
 from fer_opt.errors import RunnerError
@@ -63,7 +63,7 @@ def _check_virtual(runner: Runner, abilist: Sequence[str], machine: str) -> None
             f"{', '.join(abilist)} and its computer {native or machine}; leave out --runner to use "
             "fer-opt's own."
         )
-    if runner.loader.startswith("/system/"):
+    if is_androids(runner.loader):
         raise RunnerError(
             f"{runner.path} needs Android's {runner.loader}, which a virtual phone does not have; "
             "leave out --runner to use fer-opt's own, or build a static one."
@@ -81,7 +81,7 @@ def _check_real(runner: Runner, abilist: Sequence[str]) -> None:
             f"{runner.path} is made for {runner.abi}, but the phone runs {', '.join(abilist)}; "
             f"{_advice(abilist[0])}."
         )
-    if runner.loader and not runner.loader.startswith(("/system/", "/apex/")):
+    if runner.loader and not is_androids(runner.loader):
         raise RunnerError(
             f"{runner.path} is made for desktop Linux (it needs {runner.loader}), not for Android; "
             f"{_advice(abilist[0])}."

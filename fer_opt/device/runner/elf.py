@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_opt.errors import RunnerError
 
-__all__ = ["ElfFacts", "abi_of_machine", "elf_abi", "read_elf"]
+__all__ = ["ElfFacts", "abi_of_machine", "elf_abi", "is_androids", "read_elf"]
 
 _ABIS = {
     (40, 32): "armeabi-v7a",
@@ -55,7 +55,12 @@ class ElfFacts:
     @property
     def for_android(self) -> bool:
         """Whether an Android phone can load it; a static program brings all it needs."""
-        return not self.loader or self.loader.startswith(("/system/", "/apex/"))
+        return not self.loader or is_androids(self.loader)
+
+
+def is_androids(loader: str) -> bool:
+    """Whether a loader of shared libraries is Android's, which no other Linux has."""
+    return loader.startswith(("/system/", "/apex/"))
 
 
 def elf_abi(path: Path) -> str | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from fer_opt.device.runner.address import shown_url
 from fer_opt.device.runner.elf import read_elf
 from fer_opt.device.runner.kept import CACHE_VARIABLE, Download, Runner, download_paths, kept_runner
 from fer_opt.device.runner.published import ABIS, PUBLISHED, published_url
-from fer_opt.device.runner.transfer import Marks, cannot_write, shown_url, transfer
+from fer_opt.device.runner.transfer import Marks, cannot_write, transfer
 from fer_opt.errors import OutputError, RunnerError
 from fer_opt.files import make_folder, sha256_of, write_atomically
 from fer_opt.progress import SILENT, Progress

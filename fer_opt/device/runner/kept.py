@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as strict_dataclass
 
+from fer_opt.device.runner.address import shown_url
 from fer_opt.device.runner.elf import abi_of_machine, read_elf
 from fer_opt.errors import RunnerError
 from fer_opt.files import sha256_of
@@ -44,7 +45,8 @@ class Runner:
     Attributes:
         path: of the file.
         name: ``benchmark_model``, or ``fer-opt's own runner``.
-        source: the address it was downloaded from, or the path it was given by.
+        source: the address it was downloaded from (without user and query, which may be secret),
+            or the path it was given by.
         fetched_at: when it was downloaded, ISO 8601, UTC; empty for a local file.
         sha256: of the file.
         size_bytes: of the file.
@@ -152,7 +154,7 @@ def kept_runner(abi: str, cache: Path | None = None) -> Runner | None:
     return Runner(
         path=program,
         name="benchmark_model",
-        source=download.url,
+        source=shown_url(download.url),
         fetched_at=download.fetched_at,
         sha256=download.sha256,
         size_bytes=download.size_bytes,

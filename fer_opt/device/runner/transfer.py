@@ -12,11 +12,11 @@ import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from fer_opt.device.runner.address import check_address, shown_url
 from fer_opt.device.runner.web_errors import refusal
 from fer_opt.errors import RunnerError
 from fer_opt.progress import Progress
@@ -24,7 +24,7 @@ from fer_opt.progress import Progress
 if TYPE_CHECKING:
     from requests import Response, Session
 
-__all__ = ["Marks", "cannot_write", "shown_url", "transfer"]
+__all__ = ["Marks", "cannot_write", "transfer"]
 
 MOST_BYTES = 1 << 28
 """A benchmark_model is some 5 to 20 MB; what is larger than this is something else."""
@@ -35,7 +35,8 @@ TIMEOUTS_S = (10.0, 30.0)
 PAUSES_S = (0.5, 2.0)
 """Before each new try, counted from the last one that brought bytes."""
 
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 13
+"""What a broken connection may cost: the library hands out whole chunks only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ def transfer(
     Raises:
         RunnerError: the address is not https, does not answer, or the disk is full.
     """
-    _check_address(url)
+    check_address(url)
     import requests
+    from requests import exceptions as foreign
 
     with requests.Session() as session:
         session.adapters.pop("http://")  # not even a redirection leaves encryption
@@ -82,16 +84,18 @@ def transfer(
         while True:
             try:
                 return _try(session, url, part, unless_etag, title, progress)
-            except (requests.ConnectionError, requests.Timeout, _Broken) as exc:
-                if isinstance(exc, (requests.exceptions.SSLError, requests.exceptions.ProxyError)):
-                    raise refusal(url, exc) from exc
+            except (foreign.SSLError, foreign.ProxyError) as exc:
+                raise refusal(url, exc) from exc
+            except (
+                foreign.ConnectionError, foreign.Timeout, foreign.ChunkedEncodingError, _Broken
+            ) as exc:  # fmt: skip
                 # Against the most there ever was, so that a file that changes each time ends too.
                 failures = 1 if _size(part) > most_bytes else failures + 1
                 most_bytes = max(most_bytes, _size(part))
                 if failures > len(PAUSES_S):
                     raise refusal(url, exc, kept_bytes=_size(part)) from exc
                 time.sleep(PAUSES_S[failures - 1])
-            except (requests.RequestException, ValueError) as exc:
+            except (foreign.RequestException, ValueError) as exc:
                 raise refusal(url, exc) from exc
             except OSError as exc:
                 raise cannot_write(part, exc) from exc
@@ -194,34 +198,6 @@ def _drop(part: Path) -> None:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _check_address(url: str) -> None:
-    """Refuse what is not an https address.
-
-    Raises:
-        RunnerError: it is not.
-    """
-    try:
-        address = urlsplit(url)
-        fits = address.scheme == "https" and bool(address.hostname)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise RunnerError(
-            f"{shown_url(url)!r} is no https address, and programs are fetched over nothing else; "
-            "give one that begins with https://, or download it yourself and use --runner PATH."
-        )
-
-
-def shown_url(url: str) -> str:
-    """``url`` without what may be secret in it: user, password, query."""
-    try:
-        address = urlsplit(url)
-        host = address.netloc.rpartition("@")[2]
-        return urlunsplit((address.scheme, host, address.path, "", ""))
-    except ValueError:
-        return url
 
 
 def _too_large(url: str) -> RunnerError:

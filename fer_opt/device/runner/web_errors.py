@@ -30,6 +30,8 @@ def refusal(
             f"{_ELSEWHERE}."
         )
     reason = _innermost(exc)
+    if reason.startswith("IncompleteRead"):
+        reason = "the connection was closed"
     if isinstance(exc, requests.exceptions.SSLError):
         return RunnerError(
             f"The connection to {host} cannot be trusted ({reason}); if a proxy opens it, name its "
