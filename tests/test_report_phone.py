@@ -215,7 +215,6 @@ MEANINGLESS = re.compile(r"\d\s?(ms|×)(?!\w)|343|618|\b0\.55")
 def without_known(text: str) -> str:
     """``text`` without the target, the thesis's time and the cores' clocks."""
     for known in ("500 ms", "1,788 ms", "4 × 449-1430 MHz"):
-        assert known in text
         text = text.replace(known, "")
     return text
 

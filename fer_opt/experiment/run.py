@@ -8,14 +8,15 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import fer_opt
 from fer_opt.convention import InputConvention
 from fer_opt.errors import ExperimentError, RecordError
 from fer_opt.experiment.evaluation import measure_accuracy
+from fer_opt.experiment.folder import RECORD_NAME, locked
+from fer_opt.experiment.phone_timing import measure_on_phones
 from fer_opt.experiment.settle import settle_convention, suspect_range
 from fer_opt.experiment.sources import Sources, open_sources
 from fer_opt.experiment.specification import Experiment, experiment_toml
@@ -36,7 +37,6 @@ from fer_opt.reports.record import (
 
 __all__ = ["RECORD_NAME", "run_experiment"]
 
-RECORD_NAME = "record.json"
 PACKAGES = (
     "ai-edge-litert",
     "keras",
@@ -56,6 +56,7 @@ def run_experiment(
     command: str,
     fresh: bool = False,
     progress: Progress = SILENT,
+    progress_of: Callable[[str], Progress] | None = None,
     store: StepStore | None = None,
 ) -> RunRecord:
     """Carry out an experiment, or what is left of it, and return its record.
@@ -70,16 +71,18 @@ def run_experiment(
         command: what the user typed, for the record.
         fresh: start over, whatever ``out`` holds.
         progress: is told how it goes.
+        progress_of: makes what is told of one of several phones.
         store: of the results of compression steps; the user's cache by default.
 
     Raises:
+        PhoneError: everything is done but what a phone was to do; the record is in ``out``.
         FerOptError: anything that stops it, as one sentence.
     """
     # Everything the user can have got wrong is looked at before the run folder is made.
     sources = open_sources(experiment, base, progress)
     given = given_model(experiment.model, base)
     fingerprint = _fingerprint(experiment, sources, given)
-    with _locked(make_folder(out)):
+    with locked(make_folder(out)):
         previous = _previous(out, fingerprint, fresh)
         if given is None:
             model, history = train_model(experiment, sources, out, progress)
@@ -91,7 +94,7 @@ def run_experiment(
         else:
             convention = previous.convention
             progress.say(f"Going on with the run in {out}.")
-        record = previous or _begin(
+        record = _going_on(previous, experiment, command) or _begin(
             experiment, sources, fingerprint, model, history, convention, command
         )
 
@@ -104,33 +107,30 @@ def run_experiment(
         )
         record = measure_accuracy(record, sources.evaluation, out, save, progress)
         record = measure_latency(record, experiment, sources.evaluation, out, save, progress)
+        record = measure_on_phones(
+            record, experiment, sources.evaluation, base, out, save, progress, progress_of
+        )
         record = dataclasses.replace(record, complete=True)
         save(record)
     return record
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep two runs out of one folder."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as exc:
-        raise ExperimentError(
-            f"{out} is in use by another fer-opt; wait for it or choose another --out."
-        ) from exc
-    try:
-        yield
-    finally:
-        lock.release()
+def _going_on(previous: RunRecord | None, experiment: Experiment, command: str) -> RunRecord | None:
+    """An earlier record, and how to repeat it where phones have been added since."""
+    if previous is None or not experiment.phone.on:
+        return previous
+    return dataclasses.replace(previous, experiment=experiment_toml(experiment), command=command)
 
 
 def _fingerprint(experiment: Experiment, sources: Sources, given: TrainedModel | None) -> str:
-    """A hash of everything the results depend on: the experiment and the content it names."""
+    """A hash of everything the results depend on: the experiment and the content it names.
+
+    Phones are left out: each has its results to itself, and another may be added any time.
+    """
+    asked = dataclasses.asdict(experiment)
+    del asked["phone"]
     facts = {
-        "experiment": dataclasses.asdict(experiment),
+        "experiment": asked,
         "model": given and given.sha256,
         "evaluation": sources.evaluation.facts().fingerprint,
         "calibration": sources.calibration.facts().fingerprint,

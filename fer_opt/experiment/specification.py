@@ -7,13 +7,21 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fer_opt.convention import Interpolation
 from fer_opt.errors import ExperimentError
+from fer_opt.experiment.sections import (
+    CalibrationSection,
+    DataSection,
+    InputSection,
+    LatencySection,
+    ModelSection,
+    PhoneSection,
+    TrainingSection,
+)
 from fer_opt.recipe import STANDARD_RECIPES, parse_recipe
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "InputSection",
     "LatencySection",
     "ModelSection",
+    "PhoneSection",
     "TrainingSection",
     "check_experiment",
     "experiment_toml",
@@ -31,131 +40,6 @@ __all__ = [
 ]
 
 STRICT = ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class ModelSection:
-    """``[model]``: a trained model's file, or an architecture to train here.
-
-    Attributes:
-        path: of the trained model, relative to the experiment file.
-        weights: of a JSON model, relative to the experiment file.
-        architecture: of the thesis, to be trained on ``[data]`` first.
-        allow_code: load models that carry code of their own, which runs it.
-    """
-
-    path: str | None = None
-    weights: str | None = None
-    architecture: str | None = None
-    allow_code: bool = False
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class InputSection:
-    """``[input]``: what the model expects; what is not stated is guessed, aloud.
-
-    Attributes:
-        size: side of a square input in pixels, or [height, width].
-        channels: 1 (grey) or 3 (RGB).
-        range: what black and white become, e.g. [0, 1] or [-1, 1].
-        labels: in the order of the model's outputs.
-        interpolation: how images are resized.
-        preprocessing: steps such as ``equalize`` or ``gamma(0.75)``.
-    """
-
-    size: int | tuple[int, int] | None = None
-    channels: Literal[1, 3] | None = None
-    range: tuple[float, float] | None = None
-    labels: tuple[str, ...] | None = None
-    interpolation: Interpolation | None = None
-    preprocessing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class DataSection:
-    """``[data]``: the labelled images accuracy is measured on.
-
-    Attributes:
-        kind: fer2013, folder, affectnet or synthetic; told from ``path`` where not stated.
-        path: of the CSV or folder, relative to the experiment file.
-        split: which part is evaluated.
-        annotations: AffectNet's CSV, relative to the experiment file.
-        cache: folder for AffectNet's crops, relative to the experiment file.
-        image_size: side in pixels of AffectNet's faces (224) and of synthetic ones (48).
-        samples: how many synthetic faces the split has.
-        seed: of the synthetic faces and of every split.
-        reduce: stratified share of the samples to keep (the thesis used 0.1 of AffectNet).
-        skip_bad: leave out files that cannot be read, and list them.
-    """
-
-    kind: Literal["fer2013", "folder", "affectnet", "synthetic"] | None = None
-    path: str | None = None
-    split: str | None = None
-    annotations: str | None = None
-    cache: str | None = None
-    image_size: int | None = None
-    samples: int | None = None
-    seed: int = 0
-    reduce: float = 1.0
-    skip_bad: bool = False
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class TrainingSection:
-    """``[training]``: section 3.3 of the thesis, for a model that is an ``architecture``.
-
-    Recipes that train a network use the same images, batch and seed; epochs and learning rate stand
-    in their steps.
-
-    Attributes:
-        split: which part of ``[data]`` is trained on.
-        samples: how many synthetic faces it has.
-        epochs: passes over it.
-        batch: images in one step.
-        learning_rate: Adam's.
-        seed: of the initial weights and the order of images.
-    """
-
-    split: str = "train"
-    samples: int | None = None
-    epochs: int = 10
-    batch: int = 64
-    learning_rate: float = 0.001
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class CalibrationSection:
-    """``[calibration]``: the representative dataset of integer variants.
-
-    Attributes:
-        split: which part of ``[data]`` it is drawn from; the training split where there is one.
-        samples: how many, spread over the labels.
-        seed: of the draw.
-    """
-
-    split: str | None = None
-    samples: int = 100
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, config=STRICT)
-class LatencySection:
-    """``[latency]``: how variants are timed on this computer.
-
-    Attributes:
-        processes: fresh processes for each variant; 0 times nothing.
-        runs: counted inferences in each process.
-        threads: of the interpreter.
-        cpus: CPUs to pin processes to; chosen where not stated.
-        seed: of the random order.
-    """
-
-    processes: int = 8
-    runs: int = 20
-    threads: int = 1
-    cpus: tuple[int, ...] | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -171,7 +55,8 @@ class Experiment:
         target_ms: the budget for one image; the thesis's is 500 ms.
         training: for an architecture.
         calibration: for integer variants.
-        latency: how variants are timed.
+        latency: how variants are timed on this computer.
+        phone: which phones time them too, and how.
     """
 
     name: str
@@ -183,6 +68,7 @@ class Experiment:
     training: TrainingSection = TrainingSection()
     calibration: CalibrationSection = CalibrationSection()
     latency: LatencySection = LatencySection()
+    phone: PhoneSection = PhoneSection()
 
     @property
     def trains(self) -> bool:
@@ -198,6 +84,7 @@ _SECTIONS: dict[str, type] = {
     "training": TrainingSection,
     "calibration": CalibrationSection,
     "latency": LatencySection,
+    "phone": PhoneSection,
 }
 
 
@@ -217,6 +104,9 @@ def read_experiment(path: Path) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ExperimentError(f"{path} is not valid TOML: {exc}; mend that line.") from exc
     document.setdefault("name", path.stem)
+    phone = document.get("phone")
+    if isinstance(phone, dict) and isinstance(phone.get("on"), str):
+        phone["on"] = [phone["on"]]
     try:
         experiment = _ADAPTER.validate_python(document)
     except ValidationError as exc:
@@ -243,7 +133,7 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         ExperimentError: naming ``where`` and the key.
         RecipeError: a recipe cannot be read.
     """
-    model, latency = experiment.model, experiment.latency
+    model, latency, phone = experiment.model, experiment.latency, experiment.phone
     trains = model.architecture is not None or experiment.trains
     rules = {
         "model: give either path or architecture": (model.path is None)
@@ -267,6 +157,12 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         "latency: processes from 0, runs and threads from 1": latency.processes < 0
         or latency.runs < 1
         or latency.threads < 1,
+        "phone: rounds, runs and threads from 1, outputs and cool_down_s from 0": min(
+            phone.rounds, phone.runs, phone.threads
+        )
+        < 1
+        or min(phone.outputs, phone.cool_down_s) < 0,
+        "phone.on: phones only; [latency] times this computer": "host" in phone.on,
     }
     for rule, broken in rules.items():
         if broken:
