@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fer_opt.device.virtual.keys import TOKEN_BYTES, PublicKey, parse_public_key, signed_by
-from fer_opt.device.virtual.packets import MAX_PAYLOAD, VERSION_UNCHECKED, Command, Packet
+from fer_opt.device.virtual.packets import VERSION_UNCHECKED, Command, Packet
 from fer_opt.device.virtual.stream import Stream, StreamClosedError
 from fer_opt.device.virtual.wire import LinkBrokenError, Wire
 from fer_opt.errors import FerOptError
@@ -63,7 +63,6 @@ class Connection:
         guard: decides whether the host may come in.
         banner: the phone's own, ``device::...``.
         version: newest version of the protocol that the phone speaks.
-        most_payload: the longest payload the phone takes, in bytes.
         open_service: from the name in an OPEN to its service, None for an unknown one.
     """
 
@@ -74,14 +73,12 @@ class Connection:
         banner: bytes,
         *,
         version: int = VERSION_UNCHECKED,
-        most_payload: int = MAX_PAYLOAD,
         open_service: Callable[[str], Service | None],
     ) -> None:
         self._wire = wire
         self._guard = guard
         self._banner = banner
         self._version = version
-        self._most_payload = most_payload
         self._open_service = open_service
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,8 +123,8 @@ class Connection:
 
     async def _welcome(self, greeting: Packet) -> None:
         """Agree on version and payload; this last packet still carries its checksum."""
-        self._host_payload = max(1, min(greeting.arg1, self._most_payload))
-        answer = Packet(Command.CNXN, self._version, self._most_payload, self._banner)
+        self._host_payload = max(1, min(greeting.arg1, self._wire.most_payload))
+        answer = Packet(Command.CNXN, self._version, self._wire.most_payload, self._banner)
         await self._wire.send(answer)
         self._wire.checked = min(greeting.arg0, self._version) < VERSION_UNCHECKED
 

@@ -139,10 +139,9 @@ class Daemon:
             writer.transport.abort()
             return
         guard = Guard("never") if line.faults.unauthorized else self.guard
-        wire = Wire(reader, writer, line)
+        wire = Wire(reader, writer, line, self.most_payload)
         connection = Connection(
-            wire, guard, self._banner(), version=self.version,
-            most_payload=self.most_payload, open_service=self._service,
+            wire, guard, self._banner(), version=self.version, open_service=self._service
         )  # fmt: skip
         task = asyncio.current_task()
         assert task is not None

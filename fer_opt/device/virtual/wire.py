@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from fer_opt.device.virtual.faults import NO_FAULTS, Faults
 from fer_opt.device.virtual.packets import (
     HEADER_BYTES,
-    MAX_PAYLOAD,
     BadPacketError,
     Packet,
     check_payload,
@@ -95,11 +94,23 @@ class Line:
 
 
 class Wire:
-    """Sends and receives packets over one connection; see :class:`Line` for what is shared."""
+    """Sends and receives packets over one connection; see :class:`Line` for what is shared.
+
+    Args:
+        reader: from the host.
+        writer: to the host.
+        line: what is shared.
+        most_payload: the longest payload taken, in bytes.
+    """
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: Line
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        line: Line,
+        most_payload: int,
     ) -> None:
+        self.most_payload = most_payload
         self.reader = reader
         self.writer = writer
         self.line = line
@@ -114,7 +125,7 @@ class Wire:
             LinkBrokenError: there is none any more.
         """
         try:
-            header = decode_header(await self._read(HEADER_BYTES), most_payload=MAX_PAYLOAD)
+            header = decode_header(await self._read(HEADER_BYTES), most_payload=self.most_payload)
             if not self.line.begin_message():
                 raise self._broken("a fault broke the link")
             await self._thawed()
