@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from fer_opt.device.adb.link import Link
 from fer_opt.device.benchmark_model import (
     BenchmarkFailedError,
     BenchmarkLog,
@@ -31,6 +32,9 @@ __all__ = ["STEADY_WITHIN", "PhoneDevice", "PlacedModel", "is_steady"]
 
 STEADY_WITHIN = 0.10
 """Relative difference between warm-up and counted inferences that counts as steady."""
+
+FRESH_S = 0.5
+"""Age of a state that may stand for the present one, between two processes."""
 
 START_S = 60.0
 """Allowed for loading a model and starting the runner, besides the inferences' own limit."""
@@ -74,6 +78,7 @@ class PhoneDevice:
         runner: its path on the phone.
         flags: that it knows.
         models: that are on the phone, by the name of their job; the canary among them.
+        states: reads the phone's state around processes.
     """
 
     steady: Steady
@@ -83,6 +88,7 @@ class PhoneDevice:
     runner: str
     flags: frozenset[str]
     models: Mapping[str, PlacedModel]
+    states: States = field(default_factory=lambda: States())
 
     def facts(self) -> DeviceFacts:
         """Facts of this phone; what it does not tell is named with the reason."""
@@ -149,10 +155,14 @@ class PhoneDevice:
         """
         placed = self._placed(CANARY)
         request = self.request(placed, 0, runs=CANARY_RUNS, warm_up_runs=CANARY_WARM_UP_RUNS)
+        self.states.forget()
         try:
-            log = self._timed(request).log
+            _, log = self.steady.run(lambda: self.run(request), restart_voids=True)
         except BenchmarkFailedError:
-            log = self._timed_again(CANARY, request).log
+            try:
+                _, log = self.steady.run(lambda: self.run(request), restart_voids=True)
+            except BenchmarkFailedError as exc:
+                raise self._refusal(CANARY, exc) from exc
         return log.counted.mean_ms if log.counted.median_ms is None else log.counted.median_ms
 
     def request(
@@ -209,10 +219,10 @@ class PhoneDevice:
         return self.steady.run(lambda: self._time_once(request), restart_voids=True)
 
     def _time_once(self, request: BenchmarkRequest) -> _Timed:
-        before = read_state(self.steady.link, self.cpus)
+        before = self.states.before(self.steady.link, self.cpus)
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         _, log = self.run(request)
-        return _Timed(log, started_at, before, read_state(self.steady.link, self.cpus))
+        return _Timed(log, started_at, before, self.states.after(self.steady.link, self.cpus))
 
     def _timed_again(self, job: TimingJob, request: BenchmarkRequest) -> _Timed:
         try:
@@ -233,6 +243,31 @@ class PhoneDevice:
                 f"{job.path} was not timed: it is not on the phone; push it first."
             )
         return placed
+
+
+class States:
+    """Reads the phone's state; what was read just after a process is the next one's before."""
+
+    def __init__(self) -> None:
+        self._latest: PhoneState | None = None
+        self._read_at_s = 0.0
+
+    def before(self, link: Link, cpus: Collection[int]) -> PhoneState:
+        """The state now, or a moment ago: reading it takes a slow phone 0.1 s."""
+        latest = self._latest
+        if latest is None or time.monotonic() - self._read_at_s > FRESH_S:
+            latest = read_state(link, cpus)
+        self.forget()
+        return latest
+
+    def after(self, link: Link, cpus: Collection[int]) -> PhoneState:
+        """The state now."""
+        self._latest, self._read_at_s = read_state(link, cpus), time.monotonic()
+        return self._latest
+
+    def forget(self) -> None:
+        """Something has happened since."""
+        self._latest = None
 
 
 @dataclass(frozen=True, slots=True)
