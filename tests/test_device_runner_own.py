@@ -64,6 +64,9 @@ class Ended:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with small real models and files that are none."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
     from fer_opt.backend import quiet, tf, tf_keras
 
     folder = tmp_path_factory.mktemp("models")
@@ -106,6 +109,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     convert("two_inputs", lambda a, b: (a + b, a * 2.0), (1, 4), (1, 4))
     convert("custom", lambda x: tf.math.betainc(x, x, x), (1, 4), settle=allow_custom)
     convert("flex", tf.math.atan, (1, 4), settle=select)
+    kernel = tf.constant(np.random.default_rng(1).random((3, 3, 1, 64), np.float32))
+    convert("wide", lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"), (1, 96, 96, 1))
     table = tf.constant(np.arange(10, dtype=np.float32))
     # Fails while running for an input of 1 or more: the table has ten places.
     convert("gather", lambda x: tf.gather(table, tf.cast(x * 10, tf.int32)), (1, 4))
@@ -124,6 +129,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tf.saved_model.save(two, str(folder / "two"), {"first": two.first, "second": two.second})
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "two"))
         (folder / "two_signatures.tflite").write_bytes(converter.convert())
+    for name, code in (("newer", {"version": 200}), ("unknown", {"builtinCode": 250})):
+        model = schema.ModelT.InitFromObj(
+            schema.Model.GetRootAs((folder / "float32.tflite").read_bytes(), 0)
+        )
+        vars(model.operatorCodes[0]).update(code)
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        (folder / f"{name}.tflite").write_bytes(bytes(builder.Output()))
     whole = (folder / "float32.tflite").read_bytes()
     (folder / "cut.tflite").write_bytes(whole[: len(whole) // 2])
     (folder / "empty.tflite").write_bytes(b"")
@@ -411,6 +424,8 @@ SIDES = "--input_layer_shape=1,24,24,1"
          "benchmark with."),
         (["--input_layer=x", "--input_layer_shape=1,big"], 134,
          "FATAL: Incorrect size string specified: 1,big"),
+        (["--input_layer=x", "--input_layer_shape=1,99999999999"], 134,
+         "FATAL: Incorrect size string specified: 1,99999999999"),
         (["--input_layer=x,y", "--input_layer_shape=1:1"], 134,
          "FATAL: Inputs mismatch: Model inputs #:2 expected: 1"),
         ([NAME, SIDES, "--input_layer_value_files=serving_default_x:0:f"], 1, "ERROR: 1"),
@@ -557,29 +572,28 @@ def test_files_beside_it_are_not_imported(models: Path, program: Path, tmp_path:
     assert run(beside, *words, cwd=tmp_path).status == 0
 
 
-@pytest.mark.slow
 def test_its_times_are_those_of_a_bare_loop(models: Path, program: Path) -> None:
-    """Medians of fresh processes in turn; the machine is shared, so the best pairs are compared."""
+    """The fastest of fresh processes in turn: what else the machine does only ever adds."""
     loop = (
         "import sys, time, statistics, gc\n"
         "from ai_edge_litert.interpreter import Interpreter\n"
         "i = Interpreter(sys.argv[1], num_threads=1); i.allocate_tensors(); gc.disable(); t = []\n"
-        "for _ in range(2200):\n"
+        "for _ in range(700):\n"
         " a = time.perf_counter_ns(); i.invoke(); t.append(time.perf_counter_ns() - a)\n"
         "print(statistics.median(t[200:]) / 1000)\n"
     )
-    graph = models / "float32.tflite"
-    words = ["--num_threads=1", "--num_runs=2000", "--warmup_runs=200", *EXACT]
+    graph = models / "wide.tflite"
+    words = ["--num_threads=1", "--num_runs=500", "--warmup_runs=200", *EXACT]
     ours, bare = [], []
-    for _ in range(5):
+    for _ in range(6):
         ended = run(program, f"--graph={graph}", *words)
-        ours += [int(text) for text in re.findall(r"count=2000 .* median=(\d+)", str(ended.out))]
+        ours += [int(text) for text in re.findall(r"count=500 .* median=(\d+)", str(ended.out))]
         done = subprocess.run(
             [sys.executable, "-c", loop, graph], capture_output=True, text=True, check=True
         )
         bare.append(float(done.stdout))
     # One microsecond is what whole microseconds may hide.
-    assert abs(statistics.median(ours) - statistics.median(bare)) < 2 + 0.25 * min(bare)
+    assert min(ours) == pytest.approx(min(bare), abs=1, rel=0.1), (ours, bare)
 
 
 # ---- what reads the real one reads ours ----
@@ -636,6 +650,8 @@ def test_what_it_prints_is_read_like_the_real_ones_log(
         ("cut", [], Cause.MODEL_DAMAGED),
         ("custom", [], Cause.CUSTOM_OPERATOR),
         ("flex", [], Cause.FLEX_OPERATOR),
+        ("newer", [], Cause.NEWER_OPERATOR),
+        ("unknown", [], Cause.UNKNOWN_OPERATOR),
         ("two_signatures", [], Cause.SIGNATURE),
         ("float32", ["--num_runs=100000000", "--max_secs=0.2"], Cause.TOO_FEW_RUNS),
         ("float32", ["--enable_op_profiling=true", "--num_runs=1"], Cause.UNKNOWN_FLAGS),

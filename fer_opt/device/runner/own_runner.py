@@ -95,8 +95,8 @@ def main(words: Sequence[str], program: str = "benchmark_model") -> int:
             say("ERROR", line)
         say("ERROR", "Benchmarking failed.")
         return 1
-    except Abortion as exc:
-        say("FATAL", str(exc))
+    except (Abortion, MemoryError) as exc:
+        say("FATAL", "std::bad_alloc" if isinstance(exc, MemoryError) else str(exc))
         _abort()
     return 0
 
@@ -254,10 +254,9 @@ def _name_and_path(item: str) -> tuple[str, str]:
 
 
 def _sides(shape: str) -> list[int]:
-    try:
-        sides = [int(side) for side in shape.split(",")]
-    except ValueError:
-        raise Abortion(f"Incorrect size string specified: {shape}") from None
+    sides = [int(side) for side in shape.split(",") if re.fullmatch(r"-?\d{1,10}", side)]
+    if len(sides) != shape.count(",") + 1 or max(sides) >= 2**31:
+        raise Abortion(f"Incorrect size string specified: {shape}")
     if min(sides) < 0:
         raise Failure(
             "Any unknown sizes in the shapes (-1's) must be replaced with the size you want to "
@@ -299,8 +298,8 @@ def _load(litert: Any, values: Values, explicit: bool, layers: list[Layer]) -> A
         raise Failure(*lines, "Failed to initialize the interpreter") from exc
     say("INFO", f"Loaded model {path}")
     _refuse_signatures(interpreter)
-    _resize(interpreter, layers)
     try:
+        _resize(interpreter, layers)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as exc:
         raise Failure(*_lines(exc), "Failed to allocate tensors!") from exc
@@ -324,10 +323,8 @@ def _resize(interpreter: Any, layers: list[Layer]) -> None:
         raise Abortion(f"Inputs mismatch: Model inputs #:{len(layers)} expected: {len(details)}")
     for layer, detail in zip(layers, details, strict=False):
         index = detail["index"]
-        if layer.name != detail["name"]:
-            say(
-                "WARN", f"Tensor # {index} is named {detail['name']} but flags call it {layer.name}"
-            )
+        if layer.name != (real := detail["name"]):
+            say("WARN", f"Tensor # {index} is named {real} but flags call it {layer.name}")
         if len(layer.shape) != len(detail["shape"]):
             rank = len(detail["shape"])
             raise Failure(f"Input tensor #{index} should have {rank} dimensions!")
