@@ -144,6 +144,13 @@ def hold_settings(
     hold = Hold(link, uuid.uuid4().hex, tick_s, quiet_s, busy_s)
     try:
         hold.renew()
+    except LinkLostError:
+        # The caller may connect and hold again; until then the watchdog is in charge.
+        raise
+    except BaseException:
+        _end(hold, say, reconnect_s, failing=True)
+        raise
+    try:
         yield hold
     except BaseException:
         _end(hold, say, reconnect_s, failing=True)

@@ -26,21 +26,20 @@ runs() {
   began "$1"
   [ -n "$start" ] && [ "$start" = "$2" ]
 }
+# end PID: with its group, which it leads where setsid started it: what it is just running ends too.
+end() {
+  kill -9 "-$1" 2>/dev/null || kill -9 "$1" 2>/dev/null
+}
 end_watchdog() {
   pid=
   { read -r pid when <"$guard/watchdog"; } 2>/dev/null
-  if [ -n "$pid" ] && runs "$pid" "$when"; then
-    # Its group too, which is its own where setsid started it: it may be in the middle of a command.
-    kill -9 "-$pid" 2>/dev/null || kill -9 "$pid"
-  fi
+  [ -n "$pid" ] && runs "$pid" "$when" && end "$pid"
   rm -f "$guard/watchdog"
 }
 end_jobs() {
   [ -f "$guard/jobs" ] || return 0
   while read -r pid when; do
-    if runs "$pid" "$when" && kill -9 "$pid"; then
-      echo "ended $pid"
-    fi
+    runs "$pid" "$when" && end "$pid" && echo "ended $pid"
   done <"$guard/jobs"
   rm -f "$guard/jobs"
 }
