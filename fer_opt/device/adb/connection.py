@@ -183,6 +183,8 @@ class Connection:
         quiet_until = time.monotonic() + PROBE_AFTER_S
         while True:
             now = time.monotonic()
+            if now >= end:
+                return None
             try:
                 packet = self._read(max(0.001, min(end, quiet_until) - now))
                 if packet is not None:
@@ -203,10 +205,11 @@ class Connection:
     def _greeting(self, within_s: float) -> Packet:
         """The next packet, before there is a connection whose life could be asked for."""
         end = time.monotonic() + within_s
-        while True:
-            packet = self._read(max(0.001, end - time.monotonic()))
+        while (left_s := end - time.monotonic()) > 0:
+            packet = self._read(left_s)
             if packet is not None:
                 return packet
+        raise SilenceError(f"{self.name} did not answer in time; check the connection.")
 
     def _read(self, within_s: float) -> Packet | None:
         """Read on; a packet once it is whole.

@@ -40,7 +40,8 @@ class Handshake:
     Attributes:
         name: how errors call the phone.
         send: sends a packet.
-        receive: the next packet within so many seconds; SilenceError where there is none.
+        receive: the next packet within so many seconds; SilenceError where there is none, or
+            where no time is left.
         signers: the computer's keys, read only when the phone asks.
         say: told when the phone's owner must do something.
         accept_within_s: how long they have; 0 asks them for nothing.
@@ -113,7 +114,7 @@ def _accepted(shake: Handshake) -> Packet:
     end = time.monotonic() + shake.accept_within_s
     try:
         while True:
-            packet = _answer(shake, max(0.001, end - time.monotonic()))
+            packet = _answer(shake, end - time.monotonic())
             if not _asks(packet):
                 return packet
     except SilenceError as exc:
@@ -133,7 +134,7 @@ def _answer(shake: Handshake, within_s: float) -> Packet:
     """The next packet that belongs to a handshake."""
     end = time.monotonic() + within_s
     while True:
-        packet = shake.receive(max(0.001, end - time.monotonic()))
+        packet = shake.receive(end - time.monotonic())
         if packet.header.command == STLS:
             raise PhoneError(
                 f"{shake.name} wants Android 11's encrypted wireless debugging, which fer-opt does "
@@ -141,8 +142,6 @@ def _answer(shake: Handshake, within_s: float) -> Packet:
             )
         if packet.header.command in (AUTH, CNXN):
             return packet
-        if time.monotonic() > end:
-            raise SilenceError(f"{shake.name} answers, but not to being connected; connect again.")
 
 
 def _asks(packet: Packet) -> bool:

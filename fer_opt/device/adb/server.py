@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import socket
 import time
@@ -23,6 +24,10 @@ LONGEST_SERVICE_BYTES = 60_000
 """A server takes four hexadecimal digits of length."""
 
 READ_BYTES = 1 << 16
+
+NETWORK_SERIAL = re.compile(r"\S+:[0-9]{1,5}", re.ASCII)
+"""How a server calls a phone that it was told to connect to."""
+
 PROBE_SERVICE = b"fer-opt-are-you-there:"
 
 
@@ -46,7 +51,15 @@ class ServerCarrier:
         """Make sure that the server has the phone."""
         self.close()
         with mapped(self.name):
-            self._transport(SILENCE_S).close()
+            try:
+                self._transport(SILENCE_S).close()
+            except _adbutils().AdbError:
+                if NETWORK_SERIAL.fullmatch(self.name) is None:
+                    raise
+                # A server may keep a phone on the network as offline for ever.
+                _tell(self._address, b"host:disconnect:" + self.name.encode("ascii"))
+                _tell(self._address, b"host:connect:" + self.name.encode("ascii"))
+                self._transport(SILENCE_S).close()
         self._connected = True
 
     def open(self, service: bytes) -> ServerStream:
@@ -231,12 +244,23 @@ def _connect(address: tuple[str, int], timeout_s: float) -> Any:
 
     class Connection(adbutils.AdbConnection):  # type: ignore[misc, name-defined]
         def _safe_connect(self) -> socket.socket:
-            made: socket.socket = self._create_socket()
-            return made
+            return socket.create_connection(address, timeout_s)
 
-    connection = Connection(*address)
-    connection.conn.settimeout(timeout_s)
-    return connection
+    try:
+        return Connection(*address)
+    except OSError as exc:
+        raise LinkLostError(
+            f"the adb server at port {address[1]} does not answer ({exc.strerror or exc}); start "
+            "it with `adb start-server`, or use --via usb."
+        ) from exc
+
+
+def _tell(address: tuple[str, int], service: bytes) -> None:
+    """Tell a server something; what it answers shows in what comes next."""
+    connection = _connect(address, SILENCE_S)
+    with contextlib.closing(connection), contextlib.suppress(_adbutils().AdbError):
+        _ask(connection, service)
+        connection.read_string_block()
 
 
 def _ask(connection: Any, service: bytes) -> None:

@@ -45,6 +45,9 @@ KILL = "kill -9 -$1 2>/dev/null || kill -9 $1"
 MARK = rb"(?:b|p(?P<pid>\d{1,10}),(?P<began>\d{0,20})|s(?P<status>\d{1,3}))\."
 """After the token: a heartbeat, the process and when it began, the status."""
 
+MOST_OUTPUT_BYTES = 1 << 26
+"""More than any command of ours prints, less than would hurt this computer."""
+
 LONGEST_MARK_BYTES = 96
 
 
@@ -90,6 +93,11 @@ class Marks:
         if self.status is None:
             self._output += self._rest[done:keep]
         del self._rest[:keep]
+
+    @property
+    def size_bytes(self) -> int:
+        """How much there is of it."""
+        return len(self._output)
 
     @property
     def output(self) -> str:
@@ -168,6 +176,11 @@ def run_marked(
             data = stream.receive(max(0.0, end - time.monotonic()))
             if data:
                 marks.feed(data)
+            if marks.size_bytes > MOST_OUTPUT_BYTES:
+                raise PhoneError(
+                    f"{shown} printed over {MOST_OUTPUT_BYTES} bytes on {carrier.name} and was "
+                    "stopped; ask it for less."
+                )
             if marks.started is not known and marks.started is not None:
                 on_start(marks.started)
             if data == b"" and marks.status is None:

@@ -39,8 +39,8 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             made = socket.create_connection(self._address, timeout=transport_timeout_s)
         except OSError as exc:
             raise LinkLostError(
-                f"{self.name} does not answer ({exc.strerror or exc}); check its address, Wi-Fi and "
-                "that the phone takes debugging over the network (`adb tcpip 5555`)."
+                f"{self.name} does not answer ({exc.strerror or exc}); check its address, Wi-Fi, "
+                "and that the phone takes debugging over the network (`adb tcpip 5555`)."
             ) from exc
         self._socket = made
         with mapped(self.name):
