@@ -9,6 +9,8 @@
     ├── ExperimentError         an experiment file or run folder that cannot be used
     ├── RecordError             a record that cannot be read
     ├── MeasurementError        a measurement that did not take place, or is not valid
+    │   └── BenchmarkFailedError    what benchmark_model said instead of times; with the cause
+    │                               (fer_opt.device.benchmark_model)
     ├── PhoneError              a phone that cannot be chosen, reached or used
     │   └── LinkLostError       the connection to it broke; worth another try
     ├── RunnerError             a benchmark_model that is missing, of another kind, or unusable

@@ -278,6 +278,11 @@ def test_a_result_that_could_not_be_written() -> None:
     assert failure_of(text, 0).failure.cause is Cause.RESULT_FILE
 
 
+def test_a_count_of_ten_digits_is_read_like_any_other() -> None:
+    error = failure_of(log_text(Sample(asked_runs=2_000_000_000)), 0)
+    assert error.failure.cause is Cause.TOO_FEW_RUNS
+
+
 def test_fewer_runs_than_asked_are_refused() -> None:
     error = failure_of(log_text(Sample(asked_runs=30)), 0)
     assert error.failure.cause is Cause.TOO_FEW_RUNS

@@ -20,7 +20,7 @@ __all__ = ["Asked", "Phases", "read_phases"]
 
 # Builds of 2018 name no minimum, those of early 2019 no maximum.
 _ASKED = re.compile(
-    r"Running benchmark for (?:at least )?(\d{1,9}) iterations?"
+    r"Running benchmark for (?:at least )?(\d{1,10}) iterations?"
     rf"(?: and at least ({NUMBER}) seconds)?"
     rf"(?: but terminate if exceeding ({NUMBER}) seconds)?"
 )
