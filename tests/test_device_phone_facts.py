@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from phone_transcripts import J3, PIE, UPSIDE_DOWN, clocks, transcript
+from virtual_phones import phone_and_link
 
 from fer_opt.device.phone.android_dumps import (
     parse_battery,
@@ -23,11 +29,14 @@ from fer_opt.device.phone.facts import (
     device_facts,
     fact_rows,
     parse_facts,
+    read_facts,
 )
 from fer_opt.device.phone.phone_facts import Core, clusters, fingerprint
 from fer_opt.device.phone.readiness import readiness
 from fer_opt.device.phone.results import PhoneSettings
+from fer_opt.device.phone.scripts import load_script
 from fer_opt.device.phone.sections import split_sections
+from fer_opt.device.virtual import Faults
 from fer_opt.errors import MeasurementError, PhoneError
 
 SERIAL = "52000a1b2c3de91c"
@@ -295,3 +304,70 @@ def test_cautions_about_the_battery() -> None:
     assert "not plugged in" in cautions("USB powered: true", "USB powered: false")
     assert "yet discharges" in cautions("status: 2", "status: 3")
     assert "charge is unknown" in cautions("level: 85", "level: ?")
+
+
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.mark.usefixtures("_home")
+@pytest.mark.parametrize("profile", ["galaxy-j3", "computer"])
+def test_a_virtual_phone_tells_everything_at_once(profile: str) -> None:
+    with phone_and_link(profile, most_payload=4096) as (phone, link):
+        messages = phone.counters.messages
+        facts = read_facts(link)
+        # One command, its answer in packets as large as this old phone takes.
+        assert phone.counters.messages - messages <= 24
+        restarted = read_facts(link).boot_id
+        phone.reboot()
+        link.reconnect(within_s=20)
+        assert read_facts(link).boot_id != restarted
+    assert facts.virtual
+    assert facts.serial_end == phone.serial[-4:]
+    assert set(facts.unread) <= {"thermal_status", "core_designs", "instruction_sets"}
+    assert facts.battery.plugged == ("USB",)
+    assert facts.thermal_c
+    assert facts.free_bytes
+    kept = device_facts(facts)
+    assert kept.kind == "virtual"
+    assert phone.serial not in repr(facts)
+
+
+@pytest.mark.usefixtures("_home")
+def test_the_moment_shows_in_the_facts() -> None:
+    with phone_and_link() as (phone, link):
+        before = read_facts(link)
+        phone.faults = Faults(speed=0.5, battery_percent=12, battery_c=46.0)
+        link.shell(["settings", "put", "global", "low_power", "1"])
+        after = read_facts(link)
+    assert fingerprint(before) == fingerprint(after)
+    assert after.low_power is True
+    with pytest.raises(PhoneError, match="12 % battery"):
+        readiness(after, PhoneSettings())
+    cautions = " ".join(readiness(after, PhoneSettings(least_battery_percent=5)))
+    for words in ("Battery saver", "hot (46.0 °C)", "CPU 0, 1, 2, 3 may not reach"):
+        assert words in cautions
+
+
+@pytest.mark.parametrize("shell", ["dash", "mksh", "bash"])
+def test_the_script_in_every_shell(shell: str, tmp_path: Path) -> None:
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    done = subprocess.run(
+        [found, "-c", load_script("facts"), "facts", str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    facts = parse_facts(done.stdout, "x")
+    if sys.platform == "linux":
+        assert facts.kernel.startswith("Linux ")
+        assert facts.memory_bytes
+        assert facts.free_bytes
+        assert len(facts.cores) >= 1
+    # No Android here: its tools are missing, and that is the reason told.
+    assert "getprop" in facts.unread["model"]
+    assert "not found" in facts.unread["model"]

@@ -41,15 +41,20 @@ zones() {
     line "$zone/temp"
   done
 }
-run getprop getprop
-run single single
-run clocks clocks
-run zones zones
-run cpuinfo cat /proc/cpuinfo
-run meminfo cat /proc/meminfo
-run df df -k "$1"
-run battery dumpsys battery
-run power dumpsys power
-run thermalservice dumpsys thermalservice
-run low_power settings get global low_power
-run stay_on settings get global stay_on_while_plugged_in
+all() {
+  run getprop getprop
+  run single single
+  run clocks clocks
+  run zones zones
+  run cpuinfo cat /proc/cpuinfo
+  run meminfo cat /proc/meminfo
+  run df df -k "$1"
+  run battery dumpsys battery
+  run power dumpsys power
+  run thermalservice dumpsys thermalservice
+  run low_power settings get global low_power
+  run stay_on settings get global stay_on_while_plugged_in
+}
+# One write: each of its own would cost a round trip.
+text=$(all "$1")
+echo "$text"
