@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
-    Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
-from fer_opt.progress import Advance
+from fer_opt.progress import Advance, Progress
 
-__all__ = ["Terminal", "complain", "print_json", "print_table", "print_text", "say"]
+__all__ = ["Bars", "Terminal", "complain", "print_json", "print_table", "print_text", "say"]
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -37,21 +39,73 @@ class Terminal:
             yield lambda _: None
             say(f"{title}: done.")
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=_err) as bar:
+        with _bars() as bar:
             task = bar.add_task(title, total=total)
             yield lambda units: bar.advance(task, units)
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bars."""
         say(sentence)
+
+
+class Bars:
+    """Bars of several pieces of work at the same time, each under a name of its own."""
+
+    @contextlib.contextmanager
+    def drawn(self, *, wanted: bool) -> Iterator[Callable[[str], Progress]]:
+        """Draw bars where somebody watches; the value makes each piece's progress by its name.
+
+        Args:
+            wanted: False draws nothing here, so that a :class:`Terminal` can draw its own bar.
+        """
+        draws = wanted and _err.is_terminal
+        with _bars() if draws else contextlib.nullcontext() as bars:
+            yield lambda name: _Named(name, bars)
+
+
+class _Named:
+    """The progress of one of several pieces of work; may be used from a thread of its own."""
+
+    def __init__(self, name: str, bars: RichProgress | None) -> None:
+        self._name, self._bars = name, bars
+
+    @contextlib.contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Advance]:
+        """Draw one more bar, or say when the stage is done."""
+        bars = self._bars
+        if bars is None:
+            yield lambda _: None
+            self.say(f"{title}: done.")
+            return
+        task = bars.add_task(f"{self._name}: {title}", total=total)
+        yield lambda units: bars.advance(task, units)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence, saying of what."""
+        say(f"{self._name}: {sentence}")
+
+
+class _Count(ProgressColumn):
+    """How much of how much, large numbers such as bytes in millions."""
+
+    def render(self, task: Task) -> Text:
+        """Render one bar's count."""
+        done, total = task.completed, task.total or 0
+        if total >= 1_000_000:
+            return Text(f"{done / 1e6:.1f}/{total / 1e6:.1f} M", style="progress.download")
+        return Text(f"{done:.0f}/{total:.0f}", style="progress.download")
+
+
+def _bars() -> RichProgress:
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        _Count(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=_err,
+    )
 
 
 def say(sentence: str) -> None:
@@ -69,8 +123,6 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)
 ) -> None:
     """Print a table; all columns but those in ``left`` are aligned right."""
-    from rich.text import Text
-
     table = Table(
         title=title, title_justify="left", title_style="bold", pad_edge=False, box=box.SIMPLE_HEAD
     )

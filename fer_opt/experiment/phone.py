@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,9 @@ from fer_opt.device.protocol import TimingJob
 from fer_opt.errors import FerOptError, PhoneError
 from fer_opt.progress import SILENT, Progress
 
-__all__ = ["PhoneRequest", "bench_on", "find_phones", "merged"]
+__all__ = ["PhoneRequest", "bench_on", "check_request", "find_phones", "merged"]
 
+VIRTUAL = "virtual"
 Openers = dict[str, Callable[[], Link]]
 
 
@@ -25,7 +28,8 @@ class PhoneRequest:
     """Which phones to time on, and how.
 
     Attributes:
-        on: ``phone`` (the one there is), ``all``, ``tcp:HOST:PORT`` or serial numbers.
+        on: ``phone`` (the one there is), ``all``, ``tcp:HOST:PORT``, serial numbers, or
+            ``virtual`` (one that is started for the purpose and ended afterwards).
         serial: of the phone meant by ``phone``.
         via: ``auto``, ``usb``, ``tcp`` or ``server``.
         runner: a benchmark_model of the user's own.
@@ -39,21 +43,37 @@ class PhoneRequest:
     settings: PhoneSettings = field(default_factory=PhoneSettings)
 
 
-def find_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
-    """What connects to each phone asked for, by what it is called.
+def check_request(request: PhoneRequest) -> None:
+    """Refuse what contradicts itself, before anything else is looked at.
 
     Raises:
-        PhoneError: ``all`` finds none that is ready, or a name is no phone's.
+        PhoneError: this computer is named beside phones, or --serial beside something else.
     """
+    if "host" in request.on:
+        raise PhoneError(
+            "this computer is timed by itself, not beside phones; leave --on host out, or "
+            "everything else."
+        )
+    if request.serial is not None and "phone" not in request.on:
+        raise PhoneError(
+            f"--serial {request.serial} says which phone --on phone means; write --on phone, or "
+            "leave it out."
+        )
+
+
+def find_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
+    """What connects to each phone asked for, by what it is called; ``virtual`` is left out.
+
+    Raises:
+        PhoneError: ``all`` finds none that is ready, or the request contradicts itself.
+    """
+    check_request(request)
     if not request.on:
         raise PhoneError("no phone is named; write --on phone, --on all or --on tcp:HOST:PORT.")
     openers: Openers = {}
     for on in dict.fromkeys(request.on):
-        if on == "host":
-            raise PhoneError(
-                "this computer is timed by itself, not beside phones; leave --on host out, or "
-                "everything else."
-            )
+        if on == VIRTUAL:
+            continue
         if on == "all":
             openers |= _all_phones(request, say)
             continue
@@ -64,8 +84,6 @@ def find_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
 
 
 def _all_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
-    if request.serial is not None:
-        raise PhoneError(f"--on all means every phone; leave --serial {request.serial} out.")
     found = list_phones(request.via, say=say)
     openers: Openers = {}
     for phone in found:
@@ -103,7 +121,22 @@ def bench_on(
     Raises:
         PhoneError: there is no phone to use.
     """
-    openers = find_phones(request, progress.say)
+    with ExitStack() as stack:
+        openers = find_phones(request, progress.say)
+        if VIRTUAL in request.on:
+            openers[VIRTUAL] = stack.enter_context(_virtual_phone(jobs, progress.say))
+        return _bench(openers, request, jobs, already, save, progress, progress_of)
+
+
+def _bench(
+    openers: Openers,
+    request: PhoneRequest,
+    jobs: Sequence[TimingJob],
+    already: Sequence[PhoneRun],
+    save: Callable[[PhoneRun], None],
+    progress: Progress,
+    progress_of: Callable[[str], Progress] | None,
+) -> tuple[PhoneOutcome, ...]:
     if len(openers) > 1:
         return bench_phones(
             openers,
@@ -135,6 +168,23 @@ def bench_on(
     except FerOptError as exc:
         return (PhoneOutcome(on, last[-1] if last else None, str(exc)),)
     return (PhoneOutcome(on, run, ""),)
+
+
+@contextmanager
+def _virtual_phone(
+    jobs: Sequence[TimingJob], say: Callable[[str], None]
+) -> Iterator[Callable[[], Link]]:
+    """A virtual phone that knows this computer, always the same one for the same files."""
+    from fer_opt.device.adb.keys import load_signers
+    from fer_opt.device.virtual import start_virtual_phone
+
+    files = hashlib.sha256("\n".join(sorted(job.sha256 for job in jobs)).encode())
+    keys = [signer.public_key.decode() for signer in load_signers(say)]
+    serial = f"virtual{files.hexdigest()[:8]}"
+    with start_virtual_phone(serial=serial, known_keys=keys) as phone:
+        for sentence in phone.said:
+            say(sentence)
+        yield partial(open_phone, phone.address, say=say)
 
 
 def merged(phones: Sequence[PhoneRun], run: PhoneRun) -> tuple[PhoneRun, ...]:

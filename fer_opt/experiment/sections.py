@@ -152,8 +152,8 @@ class PhoneSection:
     """``[phone]``: phones that time the variants as well.
 
     Attributes:
-        on: ``phone`` (the one there is), ``all``, ``tcp:HOST:PORT`` or serial numbers; none where
-            not stated.
+        on: ``phone`` (the one there is), ``all``, ``tcp:HOST:PORT``, serial numbers, or
+            ``virtual`` (one started here for the purpose); none where not stated.
         serial: of the phone meant by ``phone``.
         via: how it is reached.
         runner: a benchmark_model of one's own, relative to the experiment file.
