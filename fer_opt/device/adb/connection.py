@@ -7,6 +7,7 @@ push, sums every byte in Python, and takes silence for loss. Its transports' int
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class Connection:
         self.route = route
         self.banner = b""
         self._transport = transport
-        self._signers = signers
+        self._signers = functools.cache(signers)  # reading and checking a key takes its time
         self._say = say
         self._accept_within_s = accept_within_s
         self._version = packets.OUR_VERSION

@@ -119,9 +119,12 @@ def _adb_shell_error(phone: str, exc: Exception) -> PhoneError | None:
     if type(exc).__name__ in {"TcpTimeoutException", "AdbTimeoutError"}:
         return SilenceError(f"{phone} did not answer in time ({_told(exc)}); check the connection.")
     if type(exc).__name__ == "DeviceAuthError":
-        return UnauthorizedError(f"{phone} refuses this computer's key ({_told(exc)}).")
+        return UnauthorizedError(
+            f"{phone} refuses this computer's key ({_told(exc)}); connect again and accept on its "
+            "screen."
+        )
     if type(exc).__name__ in {"AdbCommandFailureException", "PushFailedError"}:
-        return PhoneError(f"{phone} refuses ({_told(exc)}).")
+        return PhoneError(f"{phone} refuses what it was asked for ({_told(exc)}); restart it.")
     return LinkLostError(f"the connection to {phone} broke ({_told(exc)}); connect again.")
 
 
@@ -130,7 +133,9 @@ def _adbutils_error(phone: str, exc: Exception) -> PhoneError | None:
         return None
     name, words = type(exc).__name__, str(exc)
     if name == "AdbTimeout":
-        return SilenceError(f"the adb server did not answer about {phone} ({_told(exc)}).")
+        return SilenceError(
+            f"the adb server did not answer about {phone} ({_told(exc)}); connect again."
+        )
     if name == "AdbConnectionError":
         return LinkLostError(
             f"the adb server that had {phone} does not answer ({_told(exc)}); start it with "
@@ -144,7 +149,7 @@ def _adbutils_error(phone: str, exc: Exception) -> PhoneError | None:
         word in words for word in ("not found", "offline", "closed", "no devices", "connecting")
     ):
         return LinkLostError(f"the adb server has lost {phone} ({_told(exc)}); plug it in again.")
-    return PhoneError(f"the adb server refuses {phone} ({_told(exc)}).")
+    return PhoneError(f"the adb server refuses {phone} ({_told(exc)}); unplug it and try again.")
 
 
 def _system_error(phone: str, exc: Exception) -> PhoneError | None:

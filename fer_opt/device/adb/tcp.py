@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 
 from adb_shell.transport.base_transport import BaseTransport
 
@@ -14,6 +15,9 @@ __all__ = ["TcpTransport"]
 
 MOST_AT_ONCE_BYTES = 1 << 20
 """Of one read, so that no announced length makes us allocate more."""
+
+SIOCOUTQ = 0x5411
+"""Linux's question for the bytes that the other side has not acknowledged (tcp(7))."""
 
 
 class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no types
@@ -80,9 +84,14 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
         with mapped(self.name):
             connected.settimeout(transport_timeout_s)
             while view:
+                held_bytes = _unacknowledged_bytes(connected)
                 try:
                     view = view[connected.send(view) :]
                 except TimeoutError as exc:
+                    # The system takes more only once a third of its buffer is empty; on a slow
+                    # link that it empties at all is life enough.
+                    if _unacknowledged_bytes(connected) < held_bytes:
+                        continue
                     raise SilenceError(
                         f"{self.name} took no data for {transport_timeout_s:g} s; check the "
                         "connection."
@@ -103,3 +112,12 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
         if self._socket is None:
             raise LinkLostError(f"the connection to {self.name} is closed; connect again.")
         return self._socket
+
+
+def _unacknowledged_bytes(connected: socket.socket) -> int:
+    """Sent, but not yet acknowledged; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+
+    return int.from_bytes(fcntl.ioctl(connected, SIOCOUTQ, bytes(4)), sys.byteorder)
