@@ -17,10 +17,10 @@ from fer_opt.compress.fake_quant import is_quantize_aware
 from fer_opt.compress.simplify import can_simplify, simplify
 from fer_opt.convention import InputConvention
 from fer_opt.conversion_check import check_conversion
-from fer_opt.errors import ConversionError, RecipeError
+from fer_opt.errors import ConversionError, ModelError, RecipeError
 from fer_opt.files import sha256_of, write_atomically
 from fer_opt.flatbuffer import take_census, with_convention
-from fer_opt.keras_io import TrainedModel
+from fer_opt.keras_io import TrainedModel, to_functional
 from fer_opt.noise import quiet
 from fer_opt.recipe import Recipe, Step
 from fer_opt.reports.record import Variant
@@ -103,7 +103,8 @@ def convert(
         )
     try:
         with quiet():
-            frozen, module = freeze(model if trained else _simplified(model, step), convention)
+            ready = model if trained else _simplified(model, step, convention)
+            frozen, module = freeze(ready, convention)
             converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], module)
             if step.keywords.get("backend") == "ai_edge":
                 content = _by_ai_edge(bytes(converter.convert()), step, representative)
@@ -117,8 +118,12 @@ def convert(
         cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
         raise ConversionError(
             f"{model.source} cannot be converted to {recipe} ({cause}); TFLite lacks an operator "
-            "the model uses, or its shapes are not fixed: try float32 first."
+            f"the model uses, or its shapes are not fixed{_advice(step)}."
         ) from exc
+
+
+def _advice(step: Step) -> str:
+    return "" if step.name == "float32" else ": try float32 first"
 
 
 def _refuse_other_than_int8(step: Step, recipe: Recipe) -> None:
@@ -130,14 +135,25 @@ def _refuse_other_than_int8(step: Step, recipe: Recipe) -> None:
         )
 
 
-def _simplified(model: TrainedModel, step: Step) -> TrainedModel:
+def _simplified(model: TrainedModel, step: Step, convention: InputConvention) -> TrainedModel:
     """The model with its batch normalization folded, where the step wants that and it can be."""
-    if step.keywords.get("fold") != "on" or not can_simplify(model.keras):
+    if step.keywords.get("fold") != "on" or not _has_batch_norm(model.keras):
         return model
-    network = simplify(model.keras).network
+    flat = model.keras
+    if not can_simplify(flat):
+        try:
+            flat = to_functional(model, size=(convention.height, convention.width))
+        except ModelError:
+            return model  # no step can work on it, but it converts as it is
+    network = simplify(flat).network
     return dataclasses.replace(
         model, keras=network, network=lambda images: network(images, training=False)
     )
+
+
+def _has_batch_norm(network: Any) -> bool:
+    layers = network._flatten_layers() if hasattr(network, "_flatten_layers") else ()
+    return any("BatchNormalization" in type(layer).__name__ for layer in layers)
 
 
 def freeze(model: TrainedModel, convention: InputConvention) -> tuple[Any, Any]:

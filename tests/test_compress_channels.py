@@ -250,6 +250,11 @@ def test_a_network_without_removable_channels_is_refused():
     )
     with pytest.raises(RecipeError, match="no channels to remove"):
         prune_channels(network, materials(network))
+    image = layers.Input((8, 8, 1))
+    tensor = layers.LayerNormalization(name="odd")(layers.Conv2D(8, 3)(image))
+    network = tf_keras.Model(image, layers.Dense(4, activation="softmax")(layers.Flatten()(tensor)))
+    with pytest.raises(RecipeError, match=r"layers it does not know \(odd\)"):
+        prune_channels(network, materials(network))
 
 
 def test_channels_beside_an_unknown_layer_are_kept_and_it_is_named():

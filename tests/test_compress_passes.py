@@ -290,7 +290,7 @@ def test_the_step_says_what_it_did_and_leaves_the_network_alone():
         "1 rewritten as 1x1 depthwise convolutions.",
         outcome.notes[1],
     )
-    assert "2 layers that act only in training (dropout" in outcome.notes[1]
+    assert "2 training-only layers taken out (dropout" in outcome.notes[1]
     assert [layer.name for layer in network.layers] == names
     assert all(map(np.array_equal, network.get_weights(), before))
     assert not {id(layer) for layer in network.layers} & {

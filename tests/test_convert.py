@@ -163,8 +163,17 @@ def test_batch_norm_is_folded_before_calibration(text, make):
     assert {"MUL", "DEPTHWISE_CONV_2D"} & set(folded.check.operators) == {"DEPTHWISE_CONV_2D"}
 
 
-def test_what_cannot_be_folded_is_converted_as_it_is(make, keras3_model):
+def test_batch_norm_of_a_keras_3_model_is_folded_too(make, keras3_model):
     model = from_keras(keras3_model, source="k3", format_="Keras 3", sha256="0")
+    folded, plain = (make(text, model).check.operators for text in ("int8", "int8(fold=off)"))
+    assert (plain["MUL"], plain["DEPTHWISE_CONV_2D"]) == (1, 1)
+    assert "MUL" not in folded
+    assert folded["DEPTHWISE_CONV_2D"] == 2
+
+
+def test_what_cannot_be_folded_is_converted_as_it_is(make, keras3_model, tmp_path):
+    keras3_model.export(tmp_path / "saved", verbose=False)
+    model = load_model(tmp_path / "saved")
     assert make("int8", model).sha256 == make("int8(fold=off)", model).sha256
 
 

@@ -98,6 +98,8 @@ def test_nonsense_is_refused_in_a_sentence(text):
         ("prune_2_4 > prune_magnitude(0.5)", "choose one of the two"),
         ("quantize_aware > fine_tune(2) > int8", "put fine_tune before quantize_aware"),
         ("quantize_aware > float16", "end the recipe with int8"),
+        ("quantize_aware > quantize_aware(3) > int8", "leave the second out"),
+        ("half > fine_tune(2) > int8", "half is a whole recipe of the shelf .*'prune_channels"),
         ("__import__('os').system('true')", "cannot be read"),
     ],
 )

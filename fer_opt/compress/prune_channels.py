@@ -21,6 +21,7 @@ from fer_opt.compress.channels.removal import remove
 from fer_opt.compress.channels.scores import batch_norm_scores, kernel_scores
 from fer_opt.compress.counting import layer_facts, multiply_accumulates
 from fer_opt.compress.materials import Materials, Outcome
+from fer_opt.compress.wording import listed
 from fer_opt.errors import RecipeError
 
 __all__ = ["prune_channels"]
@@ -44,7 +45,8 @@ def prune_channels(
     Args:
         network: flat functional model.
         materials: representative images for ``taylor``, validation images for ``sensitivity``.
-        share: of each group's channels to remove; with ``sensitivity`` of the work.
+        share: of each group's channels to remove; with ``sensitivity`` of all channels, each
+            weighed by the work its layer does.
         importance: ``l1`` kernel norms, ``bn`` scales, or ``taylor`` on data.
         allocation: ``uniform``, or by a ``sensitivity`` scan.
         layers: shares of their own for layers by name, e.g. ``"stage1_*:0.25"``.
@@ -58,7 +60,8 @@ def prune_channels(
     if not groups:
         raise RecipeError(
             "prune_channels finds no channels to remove: all of them are the input's, the "
-            "output's, or beside layers it does not know; leave the step out."
+            f"output's, or beside layers it does not know{_named(dependencies)}; leave the step "
+            "out."
         )
     gated = gate(network, dependencies)
     scores, notes = _scores(network, dependencies, gated, materials, importance)
@@ -178,8 +181,15 @@ def _summary(before: Any, after: Any) -> str:
 
 
 def _left(dependencies: Dependencies) -> tuple[str, ...]:
-    names = list(dict.fromkeys(dependencies.unknown))
-    if not names:
+    if not dependencies.unknown:
         return ()
-    shown = ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
+    shown = _unknown(dependencies)
     return (f"Channels beside {shown} were kept, for it is not known what removing them would do.",)
+
+
+def _named(dependencies: Dependencies) -> str:
+    return f" ({_unknown(dependencies)})" if dependencies.unknown else ""
+
+
+def _unknown(dependencies: Dependencies) -> str:
+    return listed(list(dict.fromkeys(dependencies.unknown)), most=4)

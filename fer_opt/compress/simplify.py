@@ -28,8 +28,8 @@ def fold(network: Any, materials: Materials) -> Outcome:
     if not dropped:
         return outcome
     note = (
-        f"{_count(len(dropped), 'layer')} that act only in training ({_names(dropped)}) were taken "
-        "out; steps that train do without them from here on."
+        f"{_count(len(dropped), 'training-only layer')} taken out ({_names(dropped)}); steps that "
+        "train do without them from here on."
     )
     return Outcome(outcome.network, (*outcome.notes, note))
 

@@ -136,7 +136,7 @@ class Workshop:
         outcome: Outcome = apply_step(step, network, self.materials)
         entry = Entry(
             key=key,
-            model=self.model.name,
+            model=self.model.source,
             recipe=text,
             created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             took_s=time.perf_counter() - started,

@@ -39,6 +39,12 @@ def parse_recipe(text: str) -> Recipe:
 
 def _step(node: ast.expr, text: str) -> Step:
     if isinstance(node, ast.Name):
+        whole = next((item for item in SHELF if item.name == node.id), None)
+        if whole is not None:
+            raise RecipeError(
+                f"{whole.name} is a whole recipe of the shelf and stands alone; to change it, "
+                f"begin with its text, {whole.text!r}."
+            )
         return make_step(node.id)
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         raise _unreadable(text)

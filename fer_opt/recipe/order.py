@@ -64,6 +64,8 @@ def check_order(steps: Sequence[tuple[str, str]]) -> None:
         for earlier in names[:position]:
             if earlier == "quantize_aware" and later != "int8":
                 reason = _AFTER_QUANTIZE_AWARE
+                if later == earlier:
+                    reason = "once is enough; leave the second out and give the first more epochs"
                 if STEPS[later].role == "format":
                     reason = (
                         "the quantization ranges it trained are those of int8; end the recipe "

@@ -133,7 +133,12 @@ STEPS: Mapping[str, StepKind] = MappingProxyType(
             "{share:.0%} of the channels removed",
             "network",
             options={
-                "share": Number(0.5, "of each layer's channels to remove", above=0, below=1),
+                "share": Number(
+                    0.5,
+                    "of the channels to remove: in each layer, or overall by a scan",
+                    above=0,
+                    below=1,
+                ),
                 "importance": Choice(
                     ("l1", "bn", "taylor"), "kernel norms, BN scales, or first-order Taylor on data"
                 ),
@@ -187,7 +192,7 @@ STEPS: Mapping[str, StepKind] = MappingProxyType(
             main=True,
         ),
         "fine_tune": StepKind(
-            "fine-tuned for up to {epochs} epochs",
+            "fine-tuned, at most {epochs}x over the images",
             "network",
             options={
                 "epochs": Number(3, "passes over the training images", low=1, whole=True),

@@ -1,0 +1,196 @@
+"""Files that ways to compress a network gave, and what each is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from fer_opt.accuracy import probabilities_of
+from fer_opt.convention import AFFECTNET_LABELS, InputConvention
+from fer_opt.convert import file_stem, make_variant
+from fer_opt.data import Dataset, DataSpec, open_dataset, stratified_sample, to_tf_data
+from fer_opt.experiment.compression import Workshop, open_workshop
+from fer_opt.experiment.settle import gather
+from fer_opt.experiment.store import StepStore
+from fer_opt.export import export
+from fer_opt.files import make_folder, write_atomically
+from fer_opt.interpreter import Classifier
+from fer_opt.keras_io import TrainedModel, load_model
+from fer_opt.models import build
+from fer_opt.noise import quiet
+from fer_opt.progress import SILENT
+from fer_opt.recipe import parse_recipe
+from fer_opt.training import TrainingSettings, train
+
+CHECKED = 256
+"""Images on which a file's labels are compared with those of the network it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file: what it is, how large, what it predicts right, and what work is left.
+
+    ``agreement`` is the share of labels on which the file and the network it was made of agree,
+    ``macs`` that network's multiply-accumulates; peers tell neither.
+    """
+
+    name: str
+    path: str
+    size_bytes: int
+    gzip_bytes: int
+    agreement: float | None
+    float_operators: int
+    flags: tuple[str, ...]
+    right: tuple[bool, ...]
+    macs: int | None = None
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Trained network, images and workshop of one architecture."""
+
+    model: TrainedModel
+    keras_path: Path
+    convention: InputConvention
+    workshop: Workshop
+    representative: np.ndarray
+    samples: np.ndarray
+    images: np.ndarray
+    truth: np.ndarray
+    training: Dataset
+    folder: Path
+
+
+def prepare(
+    name: str, side: int, training_size: int, test_size: int, epochs: int, folder: Path
+) -> Bench:
+    """Train an architecture on grey faces, or bring back what an earlier call trained."""
+    make_folder(folder)
+    convention = InputConvention(side, side, 1, 0.0, 1.0, AFFECTNET_LABELS)
+    training, test = faces(training_size, test_size)
+    path = folder / "trained" / "model.keras"
+    if not path.is_file():
+        network = build(name, input_shape=convention.input_shape, classes=8, seed=0)
+        train(
+            network,
+            to_tf_data(training, convention, batch_size=32, shuffle_seed=0),
+            to_tf_data(stratified_sample(test, 400, seed=1), convention, batch_size=32),
+            TrainingSettings(epochs=epochs, batch_size=32, data=training.facts().fingerprint),
+            folder / "trained",
+            on_epoch=lambda epoch: print(f"{name}: {epoch}", flush=True),
+        )
+        export(network, folder / "trained", ["keras", "json"])
+    model = dataclasses.replace(load_model(path), name=name)
+    return open_bench(model, path, convention, training, test, folder)
+
+
+def faces(training_size: int, test_size: int) -> tuple[Dataset, Dataset]:
+    """Synthetic faces to train on and others to judge by."""
+    training, test = (
+        open_dataset(DataSpec("synthetic", split=split, size=size, image_size=48))
+        for split, size in (("train", training_size), ("test", test_size))
+    )
+    return training, test
+
+
+def open_bench(
+    model: TrainedModel,
+    path: Path,
+    convention: InputConvention,
+    training: Dataset,
+    test: Dataset,
+    folder: Path,
+) -> Bench:
+    """Everything recipes need to be carried out on a model and judged."""
+    drawn = gather(stratified_sample(training, min(100, len(training)), seed=0), convention)
+    images, truth = gather(test, convention)
+    return Bench(
+        model=model,
+        keras_path=path,
+        convention=convention,
+        workshop=open_workshop(
+            model,
+            convention,
+            (images[:1000], truth[:1000]),
+            training,
+            drawn,
+            StepStore(folder / "cache"),
+            SILENT,
+            batch=32,
+            seed=0,
+        ),
+        representative=drawn[0],
+        samples=gather(stratified_sample(test, CHECKED, seed=0), convention)[0],
+        images=images,
+        truth=truth,
+        training=training,
+        folder=folder,
+    )
+
+
+def keras_accuracy(bench: Bench) -> float:
+    return float(np.mean(bench.model.predict(bench.images).argmax(axis=1) == bench.truth))
+
+
+ROW = TypeAdapter(Row)
+
+
+def recipe_row(bench: Bench, text: str, name: str | None = None) -> Row:
+    """One recipe's file and what it is worth; kept beside it."""
+    recipe = parse_recipe(text)
+    path = f"{file_stem(recipe)}.tflite"
+    kept = bench.folder / f"{path}.json"
+    if kept.is_file():
+        return ROW.validate_json(kept.read_bytes())
+    made, steps = bench.workshop.carry_out(recipe)
+    variant = make_variant(
+        made, recipe, bench.convention, bench.representative, bench.samples, bench.folder, path
+    )
+    row = Row(
+        name=name or str(recipe),
+        path=path,
+        size_bytes=variant.size_bytes,
+        gzip_bytes=variant.gzip_bytes,
+        agreement=variant.check.label_agreement,
+        float_operators=sum(variant.check.float_operators.values()),
+        flags=variant.check.flags,
+        right=right_of(bench, bench.folder / path),
+        macs=(steps[-1] if steps else bench.workshop.trained().result).macs,
+    )
+    write_atomically(kept, ROW.dump_json(row))
+    return row
+
+
+def peer_row(bench: Bench, name: str, stem: str, make: Callable[[Bench], bytes]) -> Row:
+    """A file another tool made, judged the same way."""
+    path = bench.folder / f"{stem}.tflite"
+    if not path.is_file():
+        with quiet():
+            content = make(bench)
+        write_atomically(path, content)
+    content = path.read_bytes()
+    return Row(
+        name=name,
+        path=path.name,
+        size_bytes=len(content),
+        gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
+        agreement=None,
+        float_operators=0,
+        flags=(),
+        right=right_of(bench, path),
+    )
+
+
+def right_of(bench: Bench, path: Path) -> tuple[bool, ...]:
+    outputs = probabilities_of(Classifier(path, batch=32).predict(bench.images))
+    return tuple(bool(one) for one in outputs.argmax(axis=1) == bench.truth)
