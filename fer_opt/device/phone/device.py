@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fer_opt.device.adb.link import Link
 from fer_opt.device.benchmark_model import (
@@ -17,6 +18,7 @@ from fer_opt.device.benchmark_model import (
     check_echo,
     parse_log,
 )
+from fer_opt.device.blocks import RestartedError
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.device.phone.canary import CANARY, CANARY_RUNS, CANARY_WARM_UP_RUNS
 from fer_opt.device.phone.conditions import PhoneState, clock_difference_s, read_state
@@ -38,6 +40,8 @@ FRESH_S = 0.5
 
 START_S = 60.0
 """Allowed for loading a model and starting the runner, besides the inferences' own limit."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,7 @@ class PhoneDevice:
         """
         placed = self._placed(job)
         request = self.request(placed, round_index)
-        try:
-            timed = self._timed(request)
-        except BenchmarkFailedError as exc:
-            if exc.failure.blame != "phone":
-                raise self._refusal(job, exc) from exc
-            timed = self._timed_again(job, request)
+        timed = self._twice(job, lambda: self._time_once(request))
         return Measurement(
             model=job.model,
             model_sha256=job.sha256,
@@ -156,13 +155,7 @@ class PhoneDevice:
         placed = self._placed(CANARY)
         request = self.request(placed, 0, runs=CANARY_RUNS, warm_up_runs=CANARY_WARM_UP_RUNS)
         self.states.forget()
-        try:
-            _, log = self.steady.run(lambda: self.run(request), restart_voids=True)
-        except BenchmarkFailedError:
-            try:
-                _, log = self.steady.run(lambda: self.run(request), restart_voids=True)
-            except BenchmarkFailedError as exc:
-                raise self._refusal(CANARY, exc) from exc
+        _, log = self._twice(CANARY, lambda: self.run(request))
         return log.counted.mean_ms if log.counted.median_ms is None else log.counted.median_ms
 
     def request(
@@ -215,26 +208,33 @@ class PhoneDevice:
         check_echo(log, request)
         return finished.output, log
 
-    def _timed(self, request: BenchmarkRequest) -> _Timed:
-        return self.steady.run(lambda: self._time_once(request), restart_voids=True)
-
     def _time_once(self, request: BenchmarkRequest) -> _Timed:
         before = self.states.before(self.steady.link, self.cpus)
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         _, log = self.run(request)
         return _Timed(log, started_at, before, self.states.after(self.steady.link, self.cpus))
 
-    def _timed_again(self, job: TimingJob, request: BenchmarkRequest) -> _Timed:
+    def _twice(self, job: TimingJob, process: Callable[[], Result]) -> Result:
+        """Run a process, once more where it failed for what may pass; errors name the model."""
         try:
-            return self._timed(request)
+            try:
+                return self.steady.run(process, restart_voids=True)
+            except BenchmarkFailedError as exc:
+                if exc.failure.blame != "phone":
+                    raise
+            return self.steady.run(process, restart_voids=True)
+        except RestartedError:
+            raise
         except BenchmarkFailedError as exc:
-            raise self._refusal(job, exc) from exc
-
-    @staticmethod
-    def _refusal(job: TimingJob, exc: BenchmarkFailedError) -> MeasurementError | RunnerError:
-        """The same with the model's path on this computer; what no model can pass is no model's."""
-        named = BenchmarkFailedError(str(job.path), exc.failure, exc.last_lines)
-        return RunnerError(str(named)) if exc.failure.blame == "runner" else named
+            named = BenchmarkFailedError(str(job.path), exc.failure, exc.last_lines)
+            if exc.failure.blame == "runner":  # no other model would fare better
+                raise RunnerError(str(named)) from exc
+            raise named from exc
+        except MeasurementError as exc:
+            reason = str(exc)
+            raise MeasurementError(
+                f"{job.path} was not timed: {reason[:1].lower()}{reason[1:]}"
+            ) from exc
 
     def _placed(self, job: TimingJob) -> PlacedModel:
         placed = self.models.get(job.model)
