@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -201,6 +202,9 @@ class TestCommands:
             link.shell(["sleep", "4711.1"], timeout_s=0.5)
         assert not isinstance(caught.value, LinkLostError)
         assert time.monotonic() - began < 2
+        with pytest.raises(PhoneError, match=r"after 0.5 s"):
+            link.script("sleep 4711.1; true", timeout_s=0.5)
+        wait_for(lambda: not sleepers("4711.1"), 3)
         assert link.shell(["echo", "on"]).output == "on\n"
 
     @pytest.mark.usefixtures("impatient")
@@ -544,3 +548,17 @@ class TestListing:
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", port)
         with pytest.raises(PhoneError, match="ANDROID_ADB_SERVER_PORT"):
             list_phones("server")
+
+
+@pytest.mark.skipif(ADB is None, reason="no adb here")
+def test_pushing_keeps_up_with_the_genuine_adb(home: Path) -> None:
+    specification = importlib.util.spec_from_file_location(
+        "push_throughput", Path(__file__).parents[1] / "benchmarks" / "push_throughput.py"
+    )
+    assert specification is not None
+    assert specification.loader is not None
+    benchmark = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = benchmark  # dataclasses look their module up
+    specification.loader.exec_module(benchmark)
+    found = benchmark.compare(megabytes=10, rounds=5)
+    assert found.ratio <= benchmark.TARGET

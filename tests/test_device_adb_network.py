@@ -1,12 +1,20 @@
 """The link across a network of its own, MTU 1500, and to a genuine adbd where one is named.
 
 Each test runs this file again inside a private network namespace, which needs root or a kernel
-that gives namespaces to everybody. FER_OPT_ADBD names a program that starts a genuine adbd in the
-foreground on the port that ADBD_PORT holds; device/README.md tells how to make one.
+that gives namespaces to everybody.
+
+FER_OPT_ADBD names a program that starts a genuine adbd in the foreground, on the port that
+ADBD_PORT holds: Debian 13's package adbd installs /usr/sbin/adbd, which does. It lets everybody in
+and runs as root, so name a script that shuts it up in a file system of its own:
+
+    exec bwrap --bind ROOT / --proc /proc --dev /dev --tmpfs /tmp /usr/sbin/adbd
+
+where ROOT holds what `dpkg -x` makes of adbd and the packages it depends on, dash and coreutils.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -91,7 +99,8 @@ def between_namespaces() -> None:
             subprocess.run([*inside, *command.split()], check=True)
         phone = subprocess.Popen([*inside, sys.executable, __file__, "phone"])
         try:
-            found = push_and_pull(wait_for_phone(f"tcp:{PHONE}:{PORT}"))
+            link = wait_for_phone(f"tcp:{PHONE}:{PORT}")
+            found = push_and_pull(link, "/data/local/tmp/twenty")
             report(found | {"packets": sent_packets("near")})
         finally:
             phone.terminate()
@@ -126,9 +135,10 @@ def virtual_phone() -> None:
 
 def copy(one: socket.socket, other: socket.socket) -> None:
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while data := one.recv(1 << 16):
-        other.sendall(data)
-    other.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):  # one side has gone
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
 
 
 def genuine() -> None:
@@ -138,7 +148,8 @@ def genuine() -> None:
     try:
         link = wait_for_phone(f"tcp:127.0.0.1:{PORT}")
         commands(link)
-        found = push_and_pull(link)
+        found = push_and_pull(link, "/tmp/fer-opt-adbd-test")
+        link.shell(["rm", "/tmp/fer-opt-adbd-test"])
         found |= delays(link)
         report(found)
     finally:
@@ -153,6 +164,7 @@ def commands(link: Link) -> None:
     assert link.script('echo "$1"; exit 3', ["x y"]).output == "x y\n"
     job = link.job(["sh", "-c", "sleep 3; echo done; exit 5"], timeout_s=20)
     assert (job.output, job.status) == ("done\n", 5)
+    assert link.shell(["sleep", "3"]).status == 0  # silent: the phone is asked whether it lives
     with pytest.raises(PhoneError, match="was stopped"):
         link.job(["sleep", "4711"], timeout_s=1)
     numbers = "".join(f"{number}\n" for number in range(1, 600001))
@@ -166,13 +178,13 @@ def commands(link: Link) -> None:
     assert link.shell(["echo", "again"]).output == "again\n"
 
 
-def push_and_pull(link: Link) -> dict[str, float]:
+def push_and_pull(link: Link, target: str) -> dict[str, float]:
     """20 MB there and back, compared; how fast, in MB (10^6 bytes) per second."""
     content = os.urandom(20_000_000)
     began = time.monotonic()
-    link.push(content, "/data/local/tmp/twenty")
+    link.push(content, target)
     pushed = time.monotonic()
-    assert link.pull("/data/local/tmp/twenty") == content
+    assert link.pull(target) == content
     return {
         "push_mb_s": round(20 / (pushed - began), 1),
         "pull_mb_s": round(20 / (time.monotonic() - pushed), 1),

@@ -7,15 +7,13 @@ for the job has been killed, the heart kills the job with all its descendants an
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 
 from fer_opt.device.adb.carrier import Carrier
 from fer_opt.device.adb.link import Finished
-from fer_opt.device.adb.shell import Started, run_marked, run_script
-from fer_opt.errors import PhoneError
+from fer_opt.device.adb.shell import Started, run_marked
 
-__all__ = ["end_job", "run_job"]
+__all__ = ["run_job"]
 
 JOB = """
 a=$1$2; x=$1; y=$2; shift 2
@@ -24,7 +22,6 @@ born() { read -r l </proc/$1/stat || l=; set -- ${l##*) }; [ $# -lt 20 ] || shif
 $g "$@" </dev/null &
 c=$!
 t=; born $c 2>/dev/null
-echo -n "${a}p$c,$t."
 $g sh -c '
 trap "" HUP INT PIPE
 while sleep 0.5 || sleep 1; do
@@ -34,21 +31,12 @@ done
 kill -9 -$4 || kill -9 $4
 ' heart $x $y $$ $c 3>&1 >/dev/null 2>&1 </dev/null &
 h=$!
+echo -n "${a}p$c,$t."
 wait $c 2>/dev/null
 s=$?
 kill $h 2>/dev/null
 echo -n "${a}s$s."
 """
-
-END = """
-read -r l </proc/$1/stat || exit 0
-set -- $1 "$2" ${l##*) }
-[ -z "$2" ] || [ "$2" = "${22}" ] || exit 0
-kill -9 -$1 || kill -9 $1
-"""
-"""Kill process $1 and its group, if it is still the one that began at $2."""
-
-END_WITHIN_S = 5.0
 
 
 def run_job(
@@ -60,9 +48,3 @@ def run_job(
 ) -> Finished:
     """Run a long command; see :meth:`fer_opt.device.adb.link.Link.job`."""
     return run_marked(carrier, JOB, words, timeout_s=timeout_s, on_start=on_start)
-
-
-def end_job(carrier: Carrier, job: Started) -> None:
-    """Kill a job that may still run, with all its group, as far as the phone can be reached."""
-    with contextlib.suppress(PhoneError):
-        run_script(carrier, END, [str(job.pid), job.began], timeout_s=END_WITHIN_S)

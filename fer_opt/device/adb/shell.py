@@ -8,6 +8,7 @@ three have built in (a forked printf would cost milliseconds on a slow phone).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shlex
@@ -19,7 +20,16 @@ from fer_opt.device.adb.carrier import Carrier
 from fer_opt.device.adb.link import Finished
 from fer_opt.errors import LinkLostError, PhoneError
 
-__all__ = ["Marks", "Started", "command_line", "new_token", "run_command", "run_script"]
+__all__ = [
+    "Marks",
+    "Started",
+    "command_line",
+    "end_process",
+    "new_token",
+    "run_command",
+    "run_marked",
+    "run_script",
+]
 
 WORDS = """
 a=$1$2; shift 2
@@ -39,8 +49,25 @@ wait $c 2>/dev/null
 echo -n "${a}s$?."
 """
 
-KILL = "kill -9 -$1 2>/dev/null || kill -9 $1"
-"""A process and its group where it leads one."""
+END = """
+read -r l </proc/$1/stat || exit 0
+set -- $1 "$2" ${l##*) }
+[ -z "$2" ] || [ "$2" = "${22}" ] || exit 0
+end() {
+  for d in /proc/[0-9]*; do
+    read -r l <$d/stat || continue
+    p=${l##*) }; p=${p#* }; p=${p%% *}
+    [ "$p" != $1 ] || (end ${d#/proc/})
+  done
+  kill -9 $1
+}
+kill -9 -$1
+end $1
+exit 0
+"""
+"""Kill process $1, if it is still the one that began at $2, its group and its descendants."""
+
+END_WITHIN_S = 5.0
 
 MARK = rb"(?:b|p(?P<pid>\d{1,10}),(?P<began>\d{0,20})|s(?P<status>\d{1,3}))\."
 """After the token: a heartbeat, the process and when it began, the status."""
@@ -126,16 +153,33 @@ def command_line(script: str, token: str, words: Sequence[str]) -> bytes:
     return f"set -- {quoted}{script}".encode("utf-8", "surrogateescape")
 
 
-def run_command(carrier: Carrier, words: Sequence[str], *, timeout_s: float) -> Finished:
+def run_command(
+    carrier: Carrier,
+    words: Sequence[str],
+    *,
+    timeout_s: float,
+    on_start: Callable[[Started], None] = lambda started: None,
+) -> Finished:
     """Run a short command; see :meth:`fer_opt.device.adb.link.Link.shell`."""
-    return run_marked(carrier, WORDS, words, timeout_s=timeout_s)
+    return run_marked(carrier, WORDS, words, timeout_s=timeout_s, on_start=on_start)
 
 
 def run_script(
-    carrier: Carrier, text: str, arguments: Sequence[str], *, timeout_s: float
+    carrier: Carrier,
+    text: str,
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    on_start: Callable[[Started], None] = lambda started: None,
 ) -> Finished:
     """Run a constant script; see :meth:`fer_opt.device.adb.link.Link.script`."""
-    return run_marked(carrier, SCRIPT, [text, *arguments], timeout_s=timeout_s)
+    return run_marked(carrier, SCRIPT, [text, *arguments], timeout_s=timeout_s, on_start=on_start)
+
+
+def end_process(carrier: Carrier, process: Started) -> None:
+    """Kill a process that may still run, with what it started, as far as the phone is there."""
+    with contextlib.suppress(PhoneError):
+        run_script(carrier, END, [str(process.pid), process.began], timeout_s=END_WITHIN_S)
 
 
 def run_marked(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fer_opt.device.adb import jobs, shell, sync
@@ -30,7 +31,7 @@ class StreamLink:
             PhoneError: it refuses.
         """
         self._carrier = carrier
-        self._job: Started | None = None
+        self._running: Started | None = None
         try:
             with mapped(self.serial):
                 carrier.connect()
@@ -51,30 +52,24 @@ class StreamLink:
 
     def shell(self, words: Sequence[str], *, timeout_s: float = 20.0) -> Finished:
         """Run a short command, its words quoted."""
-        with mapped(self.serial):
-            return shell.run_command(self._carrier, words, timeout_s=timeout_s)
+        with self._watching():
+            return shell.run_command(
+                self._carrier, words, timeout_s=timeout_s, on_start=self._remember
+            )
 
     def script(
         self, text: str, arguments: Sequence[str] = (), *, timeout_s: float = 20.0
     ) -> Finished:
         """Run a constant shell script with ``arguments`` as $1, $2 and so on."""
-        with mapped(self.serial):
-            return shell.run_script(self._carrier, text, arguments, timeout_s=timeout_s)
+        with self._watching():
+            return shell.run_script(
+                self._carrier, text, arguments, timeout_s=timeout_s, on_start=self._remember
+            )
 
     def job(self, words: Sequence[str], *, timeout_s: float) -> Finished:
         """Run a command that may be silent for long; killed whenever this raises."""
-        try:
-            with mapped(self.serial):
-                finished = jobs.run_job(
-                    self._carrier, words, timeout_s=timeout_s, on_start=self._remember
-                )
-        except LinkLostError:
-            raise  # what still runs is ended by its heart, or when we are connected again
-        except BaseException:
-            self._end_job()
-            raise
-        self._job = None
-        return finished
+        with self._watching():
+            return jobs.run_job(self._carrier, words, timeout_s=timeout_s, on_start=self._remember)
 
     def push(
         self,
@@ -121,20 +116,34 @@ class StreamLink:
                 f"{self.serial} is now another phone (serial number {found or 'none'} instead of "
                 f"{self._identity or 'none'}); connect the first one again."
             )
-        self._end_job()
+        self._end_running()
 
     def close(self) -> None:
         """Hang up; never raises."""
         self._carrier.close()
 
-    def _remember(self, job: Started) -> None:
-        self._job = job
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Map foreign errors; leave nothing running on the phone but what cannot be reached."""
+        self._running = None
+        try:
+            with mapped(self.serial):
+                yield
+        except LinkLostError:
+            raise  # what still runs is ended by its heart, or once we are connected again
+        except BaseException:
+            self._end_running()
+            raise
+        self._running = None
 
-    def _end_job(self) -> None:
-        """Kill a job that may have been left running."""
-        if self._job is not None:
-            job, self._job = self._job, None
-            jobs.end_job(self._carrier, job)
+    def _remember(self, process: Started) -> None:
+        self._running = process
+
+    def _end_running(self) -> None:
+        """Kill a command that may have been left running."""
+        if self._running is not None:
+            process, self._running = self._running, None
+            shell.end_process(self._carrier, process)
 
     def _read_identity(self) -> str:
         """The serial number the phone itself tells; empty where it does not."""
