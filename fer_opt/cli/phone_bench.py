@@ -43,7 +43,7 @@ def bench_on_phones(
             _print_json(folder, record, summaries)
         else:
             for summary in summaries:
-                if summary.run.phone in asked:
+                if summary.run.phone in asked and (summary.timed or not summary.run.error):
                     print_phone(summary)
         say(f"The report is {paths[0]}; {folder / 'record.json'} holds every number.")
     failed = [(outcome.on, outcome.error) for outcome in outcomes if outcome.error]
@@ -74,7 +74,7 @@ def _table(summary: Any) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of one phone's models; an emulated phone's have no times."""
     columns = ["model", "outputs"]
     if not summary.emulated:
-        columns = ["model", "median ms", "interval ms", "init ms", "peak MB", "outputs"]
+        columns = ["model", "median ms", "interval ms", "peak MB", "outputs"]
         if len(summary.rows) > 1:
             columns.insert(3, _ratio_column(summary))
     return columns, [_row(summary, row, columns) for row in summary.rows]
@@ -88,7 +88,6 @@ def _row(summary: Any, row: Any, columns: list[str]) -> list[str]:
         cells |= {
             "median ms": f"{latency.median_ms:.3g}",
             "interval ms": f"{latency.low_ms:.3g}–{latency.high_ms:.3g}",
-            "init ms": f"{latency.initialisation_ms:.3g}",
             "peak MB": "?" if peak is None else f"{peak / 1e6:.0f}",
             _ratio_column(summary): "1"
             if ratio is None
