@@ -122,14 +122,17 @@ def test_every_exception_gives_back(
 def test_ctrl_c_in_the_middle_of_a_command_gives_back(pair: tuple[VirtualPhone, Link]) -> None:
     phone, link = pair
     interrupt = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    said: list[str] = []
 
     def session() -> None:
-        with hold_settings(link, **PATIENT):
+        with hold_settings(link, say=said.append, **PATIENT):
             interrupt.start()
             link.job(tracked(["sleep", "60"]), timeout_s=90)
 
     with pytest.raises(KeyboardInterrupt):
         session()
+    assert said == []
+    link.reconnect(within_s=5)
     assert_as_found(phone, link)
 
 
@@ -224,6 +227,21 @@ def test_a_cut_connection_is_left_to_the_watchdog_and_said(
     assert_as_found(phone, link)
 
 
+def test_a_lost_connection_is_not_waited_for_again(pair: tuple[VirtualPhone, Link]) -> None:
+    phone, link = pair
+    said: list[str] = []
+
+    def session() -> None:
+        with hold_settings(link, say=said.append, **QUICK):
+            link.close()
+            raise LinkLostError("gone")
+
+    with pytest.raises(LinkLostError, match="gone"):
+        session()
+    assert "does so itself" in " ".join(said)
+    assert eventually(lambda: awake(phone) == "0" and guard_files(phone) == set())
+
+
 def test_a_connection_that_comes_back_gives_back_itself(pair: tuple[VirtualPhone, Link]) -> None:
     phone, link = pair
     said: list[str] = []
@@ -237,7 +255,7 @@ def test_an_error_on_the_way_out_hides_no_other(pair: tuple[VirtualPhone, Link])
     phone, link = pair
 
     def session() -> None:
-        with hold_settings(link, **QUICK):
+        with hold_settings(link, **{**QUICK, "reconnect_s": 0.5}):
             phone.faults = Faults(frozen=True)
             raise RuntimeError("first")
 

@@ -148,14 +148,18 @@ def hold_settings(
         # The caller may connect and hold again; until then the watchdog is in charge.
         raise
     except BaseException:
-        _end(hold, say, reconnect_s, failing=True)
+        _end(hold, say, reconnect_s)
         raise
     try:
         yield hold
-    except BaseException:
-        _end(hold, say, reconnect_s, failing=True)
+    except LinkLostError:
+        # Whoever lost the connection has tried to get it back already.
+        _end(hold, say, 0.0)
         raise
-    _end(hold, say, reconnect_s, failing=False)
+    except BaseException:
+        _end(hold, say, reconnect_s)
+        raise
+    _end(hold, say, reconnect_s)
 
 
 def restore_leftovers(link: Link) -> tuple[str, ...]:
@@ -177,14 +181,14 @@ def restore_leftovers(link: Link) -> tuple[str, ...]:
     return _left(answer)
 
 
-def _end(hold: Hold, say: Callable[[str], None], reconnect_s: float, *, failing: bool) -> None:
+def _end(hold: Hold, say: Callable[[str], None], reconnect_s: float) -> None:
     """Give back as well as possible; an error on the way out never hides the first one."""
     try:
         try:
             hold.release()
         except LinkLostError:
-            # Whoever lost the connection before has tried to get it back already.
-            if failing:
+            # Ctrl-C in the middle of a packet costs the connection, too.
+            if not reconnect_s:
                 raise
             hold.link.reconnect(within_s=reconnect_s)
             hold.release()
