@@ -13,6 +13,7 @@ from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_hosts import disappears
 
 from fer_opt.device.virtual import VirtualPhone, start_virtual_phone
 from fer_opt.device.virtual.keys import parse_public_key, signed_by
@@ -324,3 +325,17 @@ def host_open_while(host: Host, name: str, *, busy: tuple[int, int]) -> bool:
                 host.send(Command.OKAY, busy[1], busy[0])
         elif packet.command is Command.WRTE:
             return packet.payload == b"alive\n"
+
+
+@pytest.mark.parametrize("name", ["shell:", "shell,v2,raw:", "exec:"])
+def test_a_stream_closed_at_once_leaves_no_command(
+    phone: VirtualPhone, signer: PythonRSASigner, name: str
+) -> None:
+    with Host(phone) as host:
+        host.enter(signer)
+        for _ in range(20):
+            own = host.open(f"{name}exec sleep 4741")
+            host.send(Command.CLSE, 7, own)
+            while host.receive().command is not Command.CLSE:
+                pass
+        assert disappears("sleep 4741", within_s=3)

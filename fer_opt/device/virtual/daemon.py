@@ -83,7 +83,7 @@ class Daemon:
         self.port = self._servers[0].sockets[0].getsockname()[1]
         self._servers.append(await asyncio.start_unix_server(self._answer, self.layout.socket))
         self._sandbox = await start_sandbox(self.layout, self.kind)
-        self.set_faults(self.state.faults)
+        await self.set_faults(self.state.faults)
         self._later(self._watch())
 
     async def stop(self) -> None:
@@ -99,8 +99,9 @@ class Daemon:
         for server in self._servers:
             await server.wait_closed()
 
-    def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on."""
+    async def set_faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on; hosts that have gone count no more."""
+        await self._see_off()
         self.state.line.set_faults(faults)
         self.state.pushed_since_faults = 0
         self.state.used_when_set = self._used_bytes()
@@ -120,6 +121,15 @@ class Daemon:
         self._sandbox = await start_sandbox(self.layout, self.kind)
         self._sandbox.set_speed(self.state.faults.speed)
         update_kernel_files(self.layout, self.state)
+
+    async def _see_off(self) -> None:
+        """Wait for connections to end whose host has hung up, so that they carry nothing more."""
+        leaving = {task: wire for task, wire in self._hosts.items() if wire.left_by_host()}
+        if not self.state.line.moving.is_set():
+            for wire in leaving.values():
+                wire.hang_up()  # a frozen phone reads no end
+        if leaving:
+            await asyncio.wait(leaving, timeout=CUT_S)
 
     async def _cut_off(self) -> None:
         """Hang up on every host, and wait until its services have ended."""

@@ -55,7 +55,7 @@ def choose_kind(layout: Layout, wanted: str = "auto") -> SandboxKind:
     if wanted == "plain":
         return SandboxKind("plain")
     cause = "bubblewrap (bwrap) is not installed"
-    if shutil.which("bwrap") is not None:
+    if find_bubblewrap() is not None:
         emulators = find_emulators(os.uname().machine)
         candidates = [(*SHELL, *ALONE, *NO_NETWORK), (*SHELL, *ALONE), (*ALONE, *NO_NETWORK)]
         if emulators:
@@ -77,6 +77,11 @@ def choose_kind(layout: Layout, wanted: str = "auto") -> SandboxKind:
     )
 
 
+def find_bubblewrap() -> str | None:
+    """Path of bwrap."""
+    return shutil.which("bwrap")
+
+
 def find_emulators(machine: str) -> dict[str, str]:
     """Emulators of other processors on this computer: qemu's name -> path.
 
@@ -92,7 +97,16 @@ def find_emulators(machine: str) -> dict[str, str]:
 
 
 def _try(layout: Layout, options: tuple[str, ...]) -> str:
-    """Why bwrap cannot be used with these options; empty where it can."""
+    """Why bwrap cannot be used with these options; empty where it can. Asked once only."""
+    if options not in _TRIED:
+        _TRIED[options] = _try_anew(layout, options)
+    return _TRIED[options]
+
+
+_TRIED: dict[tuple[str, ...], str] = {}
+
+
+def _try_anew(layout: Layout, options: tuple[str, ...]) -> str:
     words = [*bubblewrap_words(layout, options), "/bin/sh", "-c", "test -w /data/local/tmp"]
     try:
         done = subprocess.run(words, capture_output=True, timeout=PROBE_S, check=False)

@@ -115,10 +115,7 @@ class VirtualPhone:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        async def change() -> None:
-            self._daemon.set_faults(faults)
-
-        self._do(change())
+        self._do(self._daemon.set_faults(faults))
 
     def reboot(self) -> None:
         """Reboot; returns when the new boot has begun, the link may be away a little longer."""

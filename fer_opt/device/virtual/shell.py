@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fer_opt.device.virtual.sandbox import Process
-from fer_opt.device.virtual.stream import Stream, StreamClosedError
+from fer_opt.device.virtual.stream import Stream, StreamClosedError, run_until_closed
 
 __all__ = ["Machine", "ShellRequest", "parse_shell", "run_shell"]
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN, WINDOW_SIZE = range(6)
 FRAME = struct.Struct("<BI")
 READ_BYTES = 64 * 1024
-ENDED = (OSError, StreamClosedError)
 
 
 class Machine(Protocol):
@@ -99,7 +98,7 @@ async def _run_merged(stream: Stream, machine: Machine, request: ShellRequest) -
         os.close(theirs)
     try:
         output = _send_output(ours, stream.write, machine.teller())
-        await _until_first(output, _take_input(stream, ours))
+        await run_until_closed(stream, output, _take_input(stream, ours))
     finally:
         os.close(ours)
 
@@ -135,7 +134,7 @@ async def _run_framed(stream: Stream, machine: Machine, request: ShellRequest) -
         await frame(EXIT, bytes([await process.status & 0xFF]))
 
     try:
-        await _until_first(work(), _take_frames(stream, ends))
+        await run_until_closed(stream, work(), _take_frames(stream, ends))
     finally:
         if not process.status.done():
             # As adbd does; what ignores it finds its pipes closed.
@@ -202,19 +201,6 @@ def _set_size(fd: int, text: bytes) -> None:
     with contextlib.suppress(ValueError, OSError, struct.error):
         rows, columns, width, height = (int(number) for number in numbers)
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, width, height))
-
-
-async def _until_first(work: Awaitable[None], incoming: Awaitable[None]) -> None:
-    """Run both until the work is done or the host has closed; the other is cancelled."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(incoming)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, ENDED):
-                raise result
 
 
 async def _send_output(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from fer_opt.device.virtual.packets import Command, Packet
-from fer_opt.device.virtual.wire import Wire
+from fer_opt.device.virtual.wire import LinkBrokenError, Wire
 
-__all__ = ["Stream", "StreamClosedError"]
+__all__ = ["Stream", "StreamClosedError", "run_until_closed"]
 
+GRACE_S = 0.5  # for what the host wrote just before it closed
 MOST_WAITING = 64  # a host may have one write in flight; this many means it keeps no rules
 
 
 class StreamClosedError(Exception):
     """The host closed the stream, or its connection ended."""
+
+
+ENDED = (OSError, StreamClosedError, LinkBrokenError)
 
 
 class Stream:
@@ -102,3 +107,29 @@ class Stream:
 
     async def _send(self, command: Command, payload: bytes = b"") -> None:
         await self._wire.send(Packet(command, self.own_id, self.host_id, payload))
+
+
+async def run_until_closed(
+    stream: Stream, work: Awaitable[None], incoming: Awaitable[None]
+) -> None:
+    """Run both sides of a service until its work is done or the host has closed the stream.
+
+    Args:
+        stream: that is served.
+        work: what is done for the host, and written to it.
+        incoming: what takes the host's writes; it may be held up by a process that does not read.
+    """
+    working, taking = asyncio.ensure_future(work), asyncio.ensure_future(incoming)
+    closing = asyncio.ensure_future(stream.wait_closed())
+    tasks = [working, taking, closing]
+    try:
+        await asyncio.wait([working, closing], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            both = [working, taking]
+            await asyncio.wait(both, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, ENDED):
+                raise result

@@ -7,7 +7,7 @@ import contextlib
 import socket
 
 from fer_opt.device.virtual.sandbox import Sandbox
-from fer_opt.device.virtual.stream import Stream
+from fer_opt.device.virtual.stream import Stream, run_until_closed
 
 __all__ = ["run_sync"]
 
@@ -31,11 +31,5 @@ async def run_sync(stream: Stream, sandbox: Sandbox) -> None:
     with contextlib.closing(ours):
         with contextlib.closing(theirs):
             sandbox.serve_files(theirs.fileno())
-        tasks = [asyncio.create_task(answers()), asyncio.create_task(requests())]
-        try:
-            # The service ends by itself; after the host has gone it finds its socket closed.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        # The service ends by itself; after the host has gone it finds its socket closed.
+        await run_until_closed(stream, answers(), requests())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import time
 from dataclasses import dataclass, field
 
@@ -39,6 +40,7 @@ class Line:
         carried_bytes: likewise.
         since_messages: carried since the faults were set.
         since_bytes: likewise.
+        broke: whether a fault has broken the link since the faults were set.
         drops: how often a fault has broken the link.
         away_until: no connection is answered before this time (monotonic seconds).
         busy_until: when a slow line can carry more.
@@ -50,6 +52,7 @@ class Line:
     carried_bytes: int = 0
     since_messages: int = 0
     since_bytes: int = 0
+    broke: bool = False
     drops: int = 0
     away_until: float = 0.0
     busy_until: float = 0.0
@@ -59,6 +62,7 @@ class Line:
         """Take new faults and count from 0 again."""
         self.faults = faults
         self.since_messages = self.since_bytes = 0
+        self.broke = False
         if faults.frozen:
             self.moving.clear()
         else:
@@ -67,7 +71,7 @@ class Line:
     def begin_message(self) -> bool:
         """Count a message; False when the link breaks instead of carrying it."""
         self.since_messages += 1
-        if self.since_messages == self.faults.drop_at_message:
+        if self.since_messages == self.faults.drop_at_message and not self.broke:
             self.drop()
             return False
         self.messages += 1
@@ -79,7 +83,7 @@ class Line:
     def allowance(self) -> float:
         """How many bytes may still be carried before the link breaks."""
         limit = self.faults.drop_at_byte
-        return NEVER if limit is None or self.since_bytes > limit else limit - self.since_bytes
+        return NEVER if limit is None or self.broke else limit - self.since_bytes
 
     def carry(self, count: int) -> None:
         """Count bytes that have gone either way."""
@@ -89,7 +93,7 @@ class Line:
     def drop(self) -> None:
         """The link breaks, once."""
         self.drops += 1
-        self.since_bytes += 1  # past the limit: it breaks no second time
+        self.broke = True  # and no second time
         self.away_until = time.monotonic() + self.faults.away_s
 
 
@@ -163,6 +167,15 @@ class Wire:
         self._ended = True
         self.writer.transport.abort()
 
+    def left_by_host(self) -> bool:
+        """Whether the host has hung up, although what it sent before may not be read yet."""
+        fd = self.writer.get_extra_info("socket").fileno()
+        if fd < 0:
+            return True
+        poll = select.poll()
+        poll.register(fd, getattr(select, "POLLRDHUP", 0))  # and POLLHUP, which is never left out
+        return bool(poll.poll(0))
+
     async def _thawed(self) -> None:
         """Return when the phone is not frozen.
 
@@ -175,13 +188,16 @@ class Wire:
             await asyncio.sleep(FROZEN_S)
 
     async def _read(self, count: int) -> bytes:
-        if self.line.allowance() == NEVER and self.line.faults.bytes_per_s is None:
-            data = await self.reader.readexactly(count)
-            self.line.carry(count)
-            return data
         pieces = []
+        slow = self.line.faults.bytes_per_s is not None
         while count:
-            piece = await self.reader.readexactly(min(count, await self._slice()))
+            piece = await self.reader.readexactly(min(count, SLICE_BYTES) if slow else count)
+            # How much may come is asked after the wait: meanwhile the other direction went on.
+            allowed = self.line.allowance()
+            if len(piece) > allowed:
+                self.line.carry(int(allowed))
+                self.line.drop()
+                raise self._broken("a fault broke the link")
             self.line.carry(len(piece))
             await self._take_time(len(piece))
             pieces.append(piece)
@@ -189,33 +205,21 @@ class Wire:
         return b"".join(pieces)
 
     async def _write(self, data: bytes) -> None:
-        if self.line.allowance() == NEVER and self.line.faults.bytes_per_s is None:
-            self.writer.write(data)
-            self.line.carry(len(data))
-            await self.writer.drain()
-            return
+        slow = self.line.faults.bytes_per_s is not None
         while data:
-            count = min(len(data), await self._slice())
-            self.writer.write(data[:count])
-            self.line.carry(count)
+            allowed = self.line.allowance()
+            piece = data[: int(min(allowed, SLICE_BYTES if slow else len(data)))]
+            self.writer.write(piece)
+            self.line.carry(len(piece))
             await self.writer.drain()
-            await self._take_time(count)
-            data = data[count:]
-
-    async def _slice(self) -> int:
-        """How many bytes may go in one piece.
-
-        Raises:
-            LinkBrokenError: the link breaks here.
-        """
-        allowed = self.line.allowance()
-        if allowed < 1:
-            self.line.drop()
-            # What was let through is to arrive before the link breaks.
-            with contextlib.suppress(OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._flushed(), 1)
-            raise self._broken("a fault broke the link")
-        return int(min(allowed, SLICE_BYTES))
+            if allowed < len(data) and len(piece) == allowed:
+                self.line.drop()
+                # What was let through is to arrive before the link breaks.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._flushed(), 1)
+                raise self._broken("a fault broke the link")
+            await self._take_time(len(piece))
+            data = data[len(piece) :]
 
     async def _flushed(self) -> None:
         while self.writer.transport.get_write_buffer_size():

@@ -26,7 +26,9 @@ from .sync import serve
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_TIMERSLACK = 29
 SLICE_S = 0.0003  # of throttling: shorter than most inferences, so that each of them feels it
+LONGEST_S = 0.1  # a turn that is made up for
 MOST_FDS = 8
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Agent:
@@ -38,6 +40,8 @@ class Agent:
         self.alone = alone  # process 1 of a namespace of its own: every other process is ours
         self.speed = 1.0
         self.stopped = False
+        self.turned_at = self.turn_ends = time.monotonic()
+        self.owed_s = 0.0  # for which everybody is still to be stopped
         self.id_of: dict[int, int] = {}
         self.text = b""
         self.fds: list[int] = []
@@ -54,13 +58,27 @@ class Agent:
                 return
 
     def turn(self) -> float | None:
-        """Stop or continue everybody when throttled; how long until the next time, in seconds."""
+        """Stop or continue everybody when throttled; how long until the next time, in seconds.
+
+        What counts is how long a turn really took: a busy computer lets this process come late.
+        """
         if self.speed >= 1 and not self.stopped:
             return None
-        self.stopped = not self.stopped and self.speed < 1
+        now = time.monotonic()
+        if self.speed < 1 and now < self.turn_ends:
+            return self.turn_ends - now  # something else woke us, if only that a child stopped
+        took_s, self.turned_at = now - self.turned_at, now
+        running_per_stop = self.speed / (1 - self.speed) if self.speed < 1 else 1.0
+        self.owed_s += -took_s if self.stopped else min(took_s, LONGEST_S) / running_per_stop
+        self.stopped = self.speed < 1 and not self.stopped
         self.signal_everybody(signal.SIGSTOP if self.stopped else signal.SIGCONT)
-        share = 1 - self.speed if self.stopped else self.speed
-        return SLICE_S * share / min(self.speed, 1 - self.speed) if self.speed < 1 else None
+        if self.speed >= 1:
+            return None
+        slice_s = SLICE_S * max(1.0, running_per_stop)
+        overslept_s = max(0.0, -self.owed_s) * running_per_stop
+        next_s = max(0.0, self.owed_s) if self.stopped else slice_s + overslept_s
+        self.turn_ends = now + next_s
+        return next_s
 
     def signal_everybody(self, number: int) -> None:
         """To all processes of the phone; without a namespace, to those started and their groups."""
@@ -85,7 +103,8 @@ class Agent:
     def obey(self, request: dict[str, Any]) -> None:
         """Carry out one request."""
         if request["do"] == "speed":
-            self.speed = request["speed"]
+            self.speed, self.owed_s = request["speed"], 0.0
+            self.turned_at = self.turn_ends = time.monotonic()
             if sys.platform == "linux":
                 ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
         elif request["do"] == "signal":
@@ -101,14 +120,16 @@ class Agent:
 
     def start(self, request: dict[str, Any], fds: list[int]) -> None:
         """Fork; the child becomes a program, or serves files."""
+        # A signal for a child that is just beginning waits until it can be felt.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         pid = os.fork()
         if pid == 0:
             status = 127
             try:
+                settle_signals()
                 os.setsid()
                 self.control.close()
                 if request["do"] == "sync":
-                    settle_signals()
                     serve(socket.socket(fileno=fds[0]), self.paths)
                     status = 0
                 else:
@@ -118,6 +139,7 @@ class Agent:
                 status = 126 if isinstance(exc, PermissionError) else 127
             finally:
                 os._exit(status)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         self.id_of[pid] = request["id"]
         self.tell({"id": request["id"], "pid": pid})
 
@@ -159,7 +181,6 @@ def become(request: dict[str, Any], fds: list[int]) -> None:
     os.closerange(3, 256)
     if request["tty"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    settle_signals()
     os.chdir(request["cwd"])
     os.umask(0o022)
     os.execve(request["argv"][0], request["argv"], request["env"])
@@ -168,8 +189,9 @@ def become(request: dict[str, Any], fds: list[int]) -> None:
 def settle_signals() -> None:
     """Give a child the signals of a fresh process."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGPIPE, signal.SIGCHLD, *ENDING):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def send(function: Any, target: int, number: int) -> None:
@@ -208,7 +230,7 @@ def main() -> None:
     if setup["root"]:
         with contextlib.suppress(OSError):  # then the phone's user is root of its namespace
             become_shell_user()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     child_ended, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import dataclass
 
@@ -36,5 +37,7 @@ class Paths:
         """Whether a file may be made at ``path``, as far as this mapping decides."""
         if not self.mapped:
             return True
-        path = posixpath.normpath("/" + path).replace("//", "/")
-        return any(path.startswith(folder + "/") for folder in self.writable)
+        # Where its folder really is: a link may lead out of those that may be written.
+        folder = os.path.realpath(posixpath.dirname(self.real(path)))
+        allowed = [os.path.realpath(self.real(one)) for one in self.writable]
+        return any(folder == one or folder.startswith(one + "/") for one in allowed)
