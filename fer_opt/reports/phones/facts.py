@@ -45,7 +45,7 @@ def phone_facts(summary: PhoneSummary) -> tuple[tuple[str, Facts], ...]:
         ("How models were timed", _settings(run)),
         ("The runner", _runner(run)),
         ("State of the phone, start and end", _state(run.measurements)),
-        ("The phone", run.device.facts | {"fingerprint": run.device.fingerprint}),
+        ("The phone", _readable(run.device.facts) | {"fingerprint": run.device.fingerprint}),
         ("What the phone would not say", run.device.unread),
         ("Files", {model.name: f"{model.path}, SHA-256 {model.sha256}" for model in run.models}),
     )
@@ -55,6 +55,21 @@ def phone_facts(summary: PhoneSummary) -> tuple[tuple[str, Facts], ...]:
 def phone_order(summary: PhoneSummary) -> tuple[str, ...]:
     """The models' names in the order their processes ran, one line for each round."""
     return order_of(summary.run.measurements, {row.recipe: row.short for row in summary.rows})
+
+
+UNITS = {"_percent": "%", "_c": "°C", "_s": "s"}
+
+
+def _readable(facts: Facts) -> Facts:
+    """Facts with words for names and units for values."""
+    found = {}
+    for name, value in facts.items():
+        if name.endswith("_bytes") and value.isdigit():
+            found[name.removesuffix("_bytes").replace("_", " ")] = megabytes(int(value))
+            continue
+        unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+        found[name.replace("_", " ")] = f"{value}\u00a0{unit}" if unit else value
+    return found
 
 
 def _bench(run: PhoneRun) -> Facts:
