@@ -114,7 +114,7 @@ def connection(transport: BaseTransport) -> Connection:
     )
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=150, deadline=2000)
 @given(st.lists(ANYTHING, max_size=8))
 def test_any_greeting_ends_in_a_connection_or_our_error(parts: list[bytes]) -> None:
     made = connection(Said(b"".join(parts)))
@@ -123,7 +123,7 @@ def test_any_greeting_ends_in_a_connection_or_our_error(parts: list[bytes]) -> N
         assert 4096 <= made._most_bytes <= MOST_BYTES
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=150, deadline=2000)
 @given(st.lists(ANYTHING, max_size=12), st.sampled_from(["stat", "pull", "push"]))
 def test_any_answer_to_a_file_transfer_ends_in_our_error_or_is_what_came(
     parts: list[bytes], asked: str
@@ -144,7 +144,7 @@ def test_any_answer_to_a_file_transfer_ends_in_our_error_or_is_what_came(
             assert is_part(b"OKAY", said)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=150, deadline=2000)
 @given(st.lists(ANYTHING, max_size=12))
 def test_no_answer_to_a_command_makes_up_that_it_ended(parts: list[bytes]) -> None:
     carrier = connection(Said(GREETING + pack(b"OKAY", 9, 1, checked=False) + b"".join(parts)))
@@ -201,6 +201,21 @@ def test_encrypted_wireless_debugging_is_told_apart() -> None:
     transport = Said(pack(b"STLS", 0x01000000, 0, checked=True))
     with pytest.raises(PhoneError, match="adb pair"):
         connection(transport).connect()
+
+
+def test_a_phone_that_is_not_in_android_is_told() -> None:
+    transport = Said(pack(b"CNXN", 0x01000001, 1 << 20, b"recovery::ro.x=y", checked=True))
+    with pytest.raises(PhoneError, match="not in Android but in 'recovery'; restart it"):
+        connection(transport).connect()
+
+
+def test_what_is_opened_for_nobody_is_closed() -> None:
+    late = pack(b"OKAY", 9, 77, checked=False)  # the answer to an OPEN that Ctrl-C cut short
+    transport = Said(GREETING + late + pack(b"OKAY", 10, 1, checked=False))
+    carrier = connection(transport)
+    carrier.connect()
+    carrier.open(b"shell:x")
+    assert transport.heard.endswith(pack(b"CLSE", 77, 9, checked=False))
 
 
 def test_a_damaged_packet_is_not_believed() -> None:

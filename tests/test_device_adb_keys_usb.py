@@ -30,6 +30,7 @@ from fer_opt.device.adb.keys import default_key_path, load_signers, make_key
 from fer_opt.device.adb.packets import pack
 from fer_opt.device.adb.tcp import TcpTransport
 from fer_opt.device.adb.usb import UsbTransport
+from fer_opt.device.virtual import Faults, start_virtual_phone
 from fer_opt.errors import FerOptError, LinkLostError, PhoneError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX file modes")
@@ -183,7 +184,7 @@ class TestTcp:
                 transport.close()
 
     def test_all_of_a_large_write_arrives_at_a_slow_reader(self) -> None:
-        content = os.urandom(8 << 20)
+        content = os.urandom(5 << 20)
         got = bytearray()
         with self.connected() as (transport, peer):
             transport._connected().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
@@ -249,11 +250,15 @@ class TestTcp:
 
 
 class Handle:
-    """What libusb gives for an open device, as far as adb-shell uses it: a phone's two pipes."""
+    """What libusb gives for an open device, as far as adb-shell uses it: a phone's two pipes.
+
+    They lead to a virtual phone where the device has its port.
+    """
 
     def __init__(self, phone: Device) -> None:
         self.phone = phone
         self.closed = False
+        self.cable: socket.socket | None = None
 
     def kernelDriverActive(self, number: int) -> bool:  # noqa: N802  # libusb's names
         return False
@@ -261,6 +266,8 @@ class Handle:
     def claimInterface(self, number: int) -> None:  # noqa: N802
         if self.phone.claim_error is not None:
             raise self.phone.claim_error
+        if self.phone.port:
+            self.cable = socket.create_connection(("127.0.0.1", self.phone.port))
 
     def releaseInterface(self, number: int) -> None:  # noqa: N802
         if self.phone.claim_error is not None:
@@ -269,11 +276,13 @@ class Handle:
     def close(self) -> None:
         self.phone.opened -= not self.closed
         self.closed = True
+        if self.cable is not None:
+            self.cable.close()
 
     def bulkRead(self, endpoint: int, length: int, timeout: int) -> bytes:  # noqa: N802
         assert endpoint == 0x81
         if not self.phone.says:
-            raise usb1.USBErrorTimeout
+            return self.from_cable(length, timeout / 1000)
         transfer = self.phone.says.pop(0)
         if isinstance(transfer, Exception):
             raise transfer
@@ -284,7 +293,27 @@ class Handle:
     def bulkWrite(self, endpoint: int, data: bytes, timeout: int) -> int:  # noqa: N802
         assert endpoint == 0x02
         self.phone.heard.append(bytes(data))
+        if self.cable is not None:
+            try:
+                self.cable.sendall(data)
+            except OSError as exc:
+                raise usb1.USBErrorNoDevice from exc
         return len(data)
+
+    def from_cable(self, length: int, timeout_s: float) -> bytes:
+        """What the phone at the other end says."""
+        if self.cable is None:
+            raise usb1.USBErrorTimeout
+        try:
+            self.cable.settimeout(timeout_s)
+            got = self.cable.recv(length)
+        except TimeoutError as exc:
+            raise usb1.USBErrorTimeout from exc
+        except OSError as exc:
+            raise usb1.USBErrorNoDevice from exc
+        if not got:
+            raise usb1.USBErrorNoDevice
+        return got
 
 
 class Device:
@@ -296,6 +325,7 @@ class Device:
         self.heard: list[bytes] = []
         self.claim_error: Exception | None = None
         self.opened = 0
+        self.port = 0
 
     def open(self) -> Handle:
         if isinstance(self.serial, usb1.USBErrorAccess):
@@ -423,17 +453,25 @@ class TestUsb:
         [listed] = list_phones("usb")
         assert listed.state == "unusable"
 
-    def test_a_phone_that_answers_is_connected(self, bus: list[Device], home: Path) -> None:
-        bus.append(Device("R1"))
-        greeting = pack(b"CNXN", 0x01000001, 4096, b"device::", checked=True)
-        bus[0].says = [greeting[:24], greeting[24:], pack(b"OKAY", 5, 1, checked=False),
-                       pack(b"CLSE", 5, 1, checked=False)]  # fmt: skip
-        with pytest.raises(LinkLostError, match="ended from outside"):
-            open_phone("phone", via="usb")  # it ends the shell that asks for its serial number
-        sent = b"".join(bus[0].heard)
-        assert sent.startswith(b"CNXN")
-        assert b"shell:" in sent
-        assert b"ro.serialno" in sent
+    def test_everything_works_over_a_cable(self, bus: list[Device], home: Path) -> None:
+        with start_virtual_phone() as phone:
+            bus.append(Device("R1"))
+            bus[0].port = phone.port
+            bus[0].says = [b"x" * 24]  # half a packet meant for somebody before us
+            with contextlib.closing(open_phone("phone", via="usb")) as link:
+                assert (link.serial, link.route) == ("R1", "usb")
+                assert link.shell(["echo", "a b"]).output == "a b\n"
+                assert link.job(["sh", "-c", "sleep 0.7; exit 3"], timeout_s=10).status == 3
+                content = os.urandom(300_000)
+                link.push(content, "/data/local/tmp/over-usb")
+                assert link.pull("/data/local/tmp/over-usb") == content
+                phone.faults = Faults(drop_at_message=1)
+                with pytest.raises(LinkLostError, match="cable"):
+                    link.shell(["true"])
+                link.reconnect(within_s=10)
+                assert link.shell(["echo", "on"]).output == "on\n"
+                [listed] = list_phones("usb")
+                assert (listed.serial, listed.state, listed.model) == ("R1", "device", "SM-J330F")
         assert bus[0].opened == 0
 
     def test_without_libusb_it_says_so(

@@ -278,6 +278,8 @@ class TestJobs:
         with pytest.raises(LinkLostError):
             link.job(["sleep", "4711.5"], timeout_s=30)
         assert time.monotonic() - frozen[0] < 3
+        with pytest.raises(LinkLostError):
+            link.shell(["true"])  # changes nothing about what is to be ended
         phone.faults = NO_FAULTS
         link.reconnect(within_s=20)
         wait_for(lambda: not sleepers("4711.5"), 3)

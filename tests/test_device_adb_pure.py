@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_opt.device.adb import ListedPhone, open_phone
@@ -233,6 +233,7 @@ SHELLS = [
 
 @pytest.mark.skipif(sys.platform == "win32", reason="runs POSIX shells")
 @pytest.mark.parametrize("shell", SHELLS)
+@settings(max_examples=25, deadline=None)
 @given(
     words=st.lists(
         st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20), max_size=4

@@ -20,7 +20,7 @@ from fer_opt.device.adb.shell import END, SCRIPT, WORDS, Marks, command_line, ne
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs POSIX shells over /proc")
 
-USERLANDS = [("sh", ""), ("bash", ""), ("mksh", ""), ("mksh", "toybox")]
+USERLANDS = [("sh", ""), ("bash", ""), ("mksh", "toybox")]
 """Android has mksh and toybox; others are near enough to be worth a try."""
 
 

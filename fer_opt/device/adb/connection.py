@@ -103,6 +103,10 @@ class Connection:
         self._most_bytes = agreed.most_bytes
         self.banner = agreed.banner
         self._settled = True
+        state = agreed.banner.split(b"::")[0].decode("ascii", "replace")
+        if state != "device":
+            self.close()
+            raise PhoneError(f"{self.name} is not in Android but in {state[:20]!r}; restart it.")
 
     def open(self, service: bytes) -> PacketStream:
         """Open a stream to ``service``."""
@@ -253,6 +257,8 @@ class Connection:
         stream = self._streams.get(header.arg1)
         if stream is not None:
             stream.take(header, packet.payload)
+        elif header.command == OKAY:  # opened for someone who has given up waiting
+            self.write(CLSE, header.arg1, header.arg0)
 
 
 @dataclass(eq=False)

@@ -11,17 +11,15 @@ from collections.abc import Callable, Sequence
 
 from fer_opt.device.adb.carrier import Carrier
 from fer_opt.device.adb.link import Finished
-from fer_opt.device.adb.shell import Started, run_marked
+from fer_opt.device.adb.shell import BORN, Started, run_marked
 
 __all__ = ["run_job"]
 
-JOB = """
-a=$1$2; x=$1; y=$2; shift 2
+JOB = f"""{BORN}
 g=; command -v setsid >/dev/null 2>&1 && g=setsid
-born() { read -r l </proc/$1/stat || l=; set -- ${l##*) }; [ $# -lt 20 ] || shift 19; t=$1; }
 $g "$@" </dev/null &
 c=$!
-t=; born $c 2>/dev/null
+born $c 2>/dev/null
 $g sh -c '
 trap "" HUP INT PIPE
 while sleep 0.5 || sleep 1; do
@@ -31,11 +29,11 @@ done
 kill -9 -$4 || kill -9 $4
 ' heart $x $y $$ $c 3>&1 >/dev/null 2>&1 </dev/null &
 h=$!
-echo -n "${a}p$c,$t."
+echo -n "${{a}}p$c,$t."
 wait $c 2>/dev/null
 s=$?
 kill $h 2>/dev/null
-echo -n "${a}s$s."
+echo -n "${{a}}s$s."
 """
 
 

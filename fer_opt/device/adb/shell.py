@@ -21,6 +21,7 @@ from fer_opt.device.adb.link import Finished
 from fer_opt.errors import LinkLostError, PhoneError
 
 __all__ = [
+    "BORN",
     "Marks",
     "Started",
     "command_line",
@@ -31,23 +32,22 @@ __all__ = [
     "run_script",
 ]
 
-WORDS = """
-a=$1$2; shift 2
-"$@" </dev/null &
+BORN = """
+born() { read -r l </proc/$1/stat || l=; set -- ${l##*) }; [ $# -lt 20 ] || shift 19; t=$1; }
+a=$1$2; x=$1; y=$2; shift 2; t=
+"""
+"""The token put together, and a function that sets t to when process $1 began (proc(5))."""
+
+TELL = """
 c=$!
-echo -n "${a}p$c,."
+born $c 2>/dev/null
+echo -n "${a}p$c,$t."
 wait $c 2>/dev/null
 echo -n "${a}s$?."
 """
 
-SCRIPT = """
-a=$1$2; shift 2
-(t=$1; shift; eval "$t") </dev/null &
-c=$!
-echo -n "${a}p$c,."
-wait $c 2>/dev/null
-echo -n "${a}s$?."
-"""
+WORDS = f"""{BORN}"$@" </dev/null &{TELL}"""
+SCRIPT = f"""{BORN}(t=$1; shift; eval "$t") </dev/null &{TELL}"""
 
 END = """
 read -r l </proc/$1/stat || exit 0

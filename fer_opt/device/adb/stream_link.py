@@ -19,6 +19,9 @@ __all__ = ["StreamLink"]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
+FIRST_TRIES: dict[Route, int] = {"usb": 3, "tcp": 1, "server": 1}
+"""A cable may still hold half a packet meant for whoever used it before."""
+
 
 class StreamLink:
     """A connection to one phone. Made connected; see the protocol for its methods."""
@@ -31,11 +34,19 @@ class StreamLink:
             PhoneError: it refuses.
         """
         self._carrier = carrier
-        self._running: Started | None = None
+        self._left: list[Started] = []
+        tries = FIRST_TRIES[carrier.route]
         try:
-            with mapped(self.serial):
-                carrier.connect()
-                self._identity = self._read_identity()
+            while True:
+                try:
+                    with mapped(self.serial):
+                        carrier.connect()
+                        self._identity = self._read_identity()
+                    return
+                except LinkLostError:
+                    tries -= 1
+                    if not tries:
+                        raise
         except BaseException:
             carrier.close()
             raise
@@ -52,24 +63,24 @@ class StreamLink:
 
     def shell(self, words: Sequence[str], *, timeout_s: float = 20.0) -> Finished:
         """Run a short command, its words quoted."""
-        with self._watching():
+        with self._watching() as started:
             return shell.run_command(
-                self._carrier, words, timeout_s=timeout_s, on_start=self._remember
+                self._carrier, words, timeout_s=timeout_s, on_start=started.append
             )
 
     def script(
         self, text: str, arguments: Sequence[str] = (), *, timeout_s: float = 20.0
     ) -> Finished:
         """Run a constant shell script with ``arguments`` as $1, $2 and so on."""
-        with self._watching():
+        with self._watching() as started:
             return shell.run_script(
-                self._carrier, text, arguments, timeout_s=timeout_s, on_start=self._remember
+                self._carrier, text, arguments, timeout_s=timeout_s, on_start=started.append
             )
 
     def job(self, words: Sequence[str], *, timeout_s: float) -> Finished:
         """Run a command that may be silent for long; killed whenever this raises."""
-        with self._watching():
-            return jobs.run_job(self._carrier, words, timeout_s=timeout_s, on_start=self._remember)
+        with self._watching() as started:
+            return jobs.run_job(self._carrier, words, timeout_s=timeout_s, on_start=started.append)
 
     def push(
         self,
@@ -116,34 +127,37 @@ class StreamLink:
                 f"{self.serial} is now another phone (serial number {found or 'none'} instead of "
                 f"{self._identity or 'none'}); connect the first one again."
             )
-        self._end_running()
+        self._end_left()
 
     def close(self) -> None:
         """Hang up; never raises."""
         self._carrier.close()
 
     @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Map foreign errors; leave nothing running on the phone but what cannot be reached."""
-        self._running = None
+    def _watching(self) -> Iterator[list[Started]]:
+        """Map foreign errors; a command that is given up is not left running on the phone.
+
+        Yields:
+            Where the process is to be put once it is known.
+        """
+        started: list[Started] = []
         try:
             with mapped(self.serial):
-                yield
+                yield started
         except LinkLostError:
-            raise  # what still runs is ended by its heart, or once we are connected again
-        except BaseException:
-            self._end_running()
+            self._left += started  # its heart ends it, or we do once we are connected again
             raise
-        self._running = None
+        except BaseException:
+            for process in started:
+                shell.end_process(self._carrier, process)
+            raise
 
-    def _remember(self, process: Started) -> None:
-        self._running = process
-
-    def _end_running(self) -> None:
-        """Kill a command that may have been left running."""
-        if self._running is not None:
-            process, self._running = self._running, None
-            shell.end_process(self._carrier, process)
+    def _end_left(self) -> None:
+        """Kill what was running when the connection broke, if it still is."""
+        while self._left:
+            process = self._left.pop()
+            if process.began:  # else it could be another one by now
+                shell.end_process(self._carrier, process)
 
     def _read_identity(self) -> str:
         """The serial number the phone itself tells; empty where it does not."""
