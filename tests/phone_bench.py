@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from fer_opt.device.adb import Link, open_phone
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings
@@ -90,7 +92,8 @@ def stay_awake(phone: VirtualPhone) -> str:
 def write_runner(path: Path, model_part: str, *, without: str = "") -> Path:
     """A runner in shell that starts in no time, where only what surrounds it is tested.
 
-    It knows benchmark_model's flags, prints its log lines, and claims 5 ms for every inference.
+    It knows benchmark_model's flags, prints its log lines, claims that every inference took
+    ``$each`` microseconds (5000) and that the canary's seven outputs are zero.
 
     Args:
         path: to write it to.
@@ -109,15 +112,14 @@ def in_folder(phone: VirtualPhone, name: str) -> Path:
     return phone.folder / "fer-opt" / name
 
 
-def processes_of(phone: VirtualPhone) -> list[str]:
-    """Command lines of what runs from fer-opt's folder on any phone with this one's temporary."""
-    import psutil
-
+def processes_of_phones() -> list[str]:
+    """Command lines of runners on this process's virtual phones."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any("fer-opt/bin/benchmark_model" in word for word in words):
-            found.append(" ".join(words))
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if any("fer-opt/bin/benchmark_model" in word for word in words):
+                found.append(" ".join(words))
     return found
 
 
@@ -130,7 +132,7 @@ _FLAGS = (
 )
 
 _RUNNER = """#!/bin/sh
-graph= runs=1 warm=0 threads=1 out= profile=
+graph= runs=1 warm=0 threads=1 out= profile= each=5000
 for word; do
   value=${word#*=}
   case $word in
@@ -150,8 +152,8 @@ done
 line() {
   case $1 in
     0) echo "INFO: count=0 p5=0 median=0 p95=0" ;;
-    1) echo "INFO: count=1 curr=5000 p5=5000 median=5000 p95=5000" ;;
-    *) echo "INFO: count=$1 curr=5000(all same) p5=5000 median=5000 p95=5000" ;;
+    1) echo "INFO: count=1 curr=$each p5=$each median=$each p95=$each" ;;
+    *) echo "INFO: count=$1 curr=$each(all same) p5=$each median=$each p95=$each" ;;
   esac
   echo
 }
@@ -172,9 +174,10 @@ phase $warm
 line $warm
 phase $runs
 line $runs
-first=5000
+first=$each
 [ "$warm" = 0 ] && first=0
 echo "INFO: Inference timings in us: Init: 1500, First inference: $first," \\
-  "Warmup (avg): $first, Inference (avg): 5000"
+  "Warmup (avg): $first, Inference (avg): $each"
 echo "INFO: Memory footprint delta from the start of the tool (MB): init=1.0 overall=2.0"
+[ -z "$out" ] || head -c 28 /dev/zero >"$out"
 """

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phone_bench import SHAPE, job, make_models, processes_of, write_runner
+from phone_bench import SHAPE, job, make_models, processes_of_phones, write_runner
 from virtual_phones import eventually
 
 from fer_opt.device.adb import open_phone
@@ -229,7 +229,7 @@ def test_a_lost_process_does_not_run_beside_its_repetition(
     with ready([asked], runner=write_runner(tmp_path / "runner", slow)) as device:
 
         def pull_the_cable() -> None:
-            eventually(lambda: bool(processes_of(phone)))
+            eventually(lambda: bool(processes_of_phones()))
             phone.faults = Faults(drop_at_message=1)
 
         thread = threading.Thread(target=pull_the_cable)
@@ -237,7 +237,7 @@ def test_a_lost_process_does_not_run_beside_its_repetition(
         assert measure(device, asked).datum_ms == 5.0
         thread.join()
         assert device.steady.reconnections == 1
-        assert eventually(lambda: not processes_of(phone))
+        assert eventually(lambda: not processes_of_phones())
 
 
 def test_a_phone_that_stays_away_is_given_up(

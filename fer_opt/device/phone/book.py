@@ -56,14 +56,16 @@ def continued(run: PhoneRun, already: Sequence[PhoneRun]) -> tuple[PhoneRun, str
     """``run``, not begun yet, with what an earlier run of the same phone gave.
 
     Returns:
-        The run to go on with, and why an earlier one cannot be continued: empty where it can or
-        where there is none.
+        The run to go on with (an earlier one as it is, where nothing more is asked than it has),
+        and why an earlier one cannot be continued: empty where it can or where there is none.
     """
     earlier = next((one for one in reversed(already) if one.phone == run.phone), None)
     if earlier is None:
         return run, ""
     if difference := _difference(earlier, run):
         return run, f"{run.label} was timed before with {difference}; timing it anew."
+    if earlier.complete and (earlier.settings, earlier.models) == (run.settings, run.models):
+        return earlier, ""
     models = {model.name: model.sha256 for model in run.models}
     before = {model.name: model.sha256 for model in earlier.models}
     same = {name for name, sha256 in models.items() if before.get(name) == sha256}

@@ -84,6 +84,10 @@ def _outputs_of(device: PhoneDevice, placed: PlacedModel, sample: int) -> bytes:
     # A file that an earlier process left must not pass for this one's.
     link.script('mkdir -p "$1" && rm -f "$2"', [path.rpartition("/")[0], path])
     device.run(device.request(placed, sample, runs=1, warm_up_runs=0, output_path=path))
+    if link.stat(path) is None:
+        raise MeasurementError(
+            f"the runner wrote no outputs of {placed.prepared.job.model}; take another runner."
+        )
     found = link.pull(path)
     link.shell(["rm", "-f", path])
     return found

@@ -22,6 +22,7 @@ class Steady:
 
     Attributes:
         link: the connection.
+        within_s: for how long a lost phone is sought, in seconds.
         reconnections: how often it broke and came back.
         restarts: how often the phone has restarted meanwhile.
         on_return: called whenever the connection is back, with whether the phone has restarted.
@@ -39,7 +40,7 @@ class Steady:
         self.restarts = 0
         self.on_return: Callable[[bool], None] = lambda restarted: None
         self._say = say
-        self._within_s = within_s
+        self.within_s = within_s
         self._boot_id = ""
 
     def run(self, step: Callable[[], Result], *, restart_voids: bool = False) -> Result:
@@ -72,7 +73,7 @@ class Steady:
                         "again."
                     ) from exc
                 self._say(f"The connection to the phone broke ({_clause(exc)}); reconnecting.")
-            self.link.reconnect(within_s=self._within_s)
+            self.link.reconnect(within_s=self.within_s)
             self.reconnections += 1
 
     def note_boot(self, boot_id: str) -> None:

@@ -50,6 +50,7 @@ def bench_phone(
     save: Callable[[PhoneRun], None] = lambda _: None,
     progress: Progress = SILENT,
     wait: Callable[[float], None] = time.sleep,
+    reconnect_s: float = 60.0,
 ) -> PhoneRun:
     """Time models on one phone and leave it as it was.
 
@@ -65,6 +66,7 @@ def bench_phone(
         save: called with the run whenever it has changed.
         progress: told of the work.
         wait: sleeps for a number of seconds.
+        reconnect_s: for how long to try to reach a phone that was lost, in seconds.
 
     Returns:
         The run, complete.
@@ -76,7 +78,7 @@ def bench_phone(
         MeasurementError: nothing can be timed so.
     """
     settings = settings or PhoneSettings()
-    with _opened(open_link, progress) as steady, _locked(steady) as phone:
+    with _opened(open_link, progress, reconnect_s) as steady, _locked(steady) as phone:
         cautions = list(readiness(phone, settings))
         chosen = _choose_runner(phone, runner)
         run = _begin(phone, steady, chosen, jobs, settings, already, progress)
@@ -96,9 +98,11 @@ def bench_phone(
 
 
 @contextlib.contextmanager
-def _opened(open_link: Callable[[], Link], progress: Progress) -> Iterator[Steady]:
+def _opened(
+    open_link: Callable[[], Link], progress: Progress, reconnect_s: float
+) -> Iterator[Steady]:
     with contextlib.closing(open_link()) as link:
-        yield Steady(link, say=progress.say)
+        yield Steady(link, say=progress.say, within_s=reconnect_s)
 
 
 @contextlib.contextmanager
@@ -244,7 +248,14 @@ def _held(
     busy_s = max(900.0, 2 * settings.max_s + 2 * START_S)
     with contextlib.ExitStack() as stack:
         hold = steady.run(
-            lambda: stack.enter_context(hold_settings(steady.link, say=progress.say, busy_s=busy_s))
+            lambda: stack.enter_context(
+                hold_settings(
+                    steady.link,
+                    say=progress.say,
+                    busy_s=busy_s,
+                    reconnect_s=min(10.0, steady.within_s),
+                )
+            )
         )
         steady.on_return = lambda restarted: hold.renew() if restarted else hold.sign_of_life()
         for sentence in hold.leftovers:
@@ -276,7 +287,7 @@ def _time_blocks(
             seconds -= part
             steady.run(hold.sign_of_life)
 
-    measure_blocks(
+    blocks = measure_blocks(
         device,
         jobs,
         BlockRules(
@@ -293,6 +304,7 @@ def _time_blocks(
         progress=progress,
         wait=pause,
     )
+    book.write_blocks(blocks)  # what is no longer asked for has gone
 
 
 def _compare_outputs(device: PhoneDevice, book: Book, progress: Progress) -> None:
