@@ -277,6 +277,55 @@ def test_a_run_reports_all_else_where_a_phone_fails(models, fer_opt, tmp_path):
     assert not read_record(Path("out/record.json")).complete
 
 
+DEMO = """
+recipes = ["float32"]
+[model]
+architecture = "baseline"
+[input]
+size = 16
+range = [0, 1]
+[data]
+kind = "synthetic"
+split = "test"
+samples = 32
+[training]
+samples = 64
+epochs = 1
+[latency]
+processes = 1
+runs = 2
+[phone]
+on = ["virtual"]
+rounds = 1
+runs = 2
+"""
+
+
+@pytest.mark.slow
+def test_the_demo_times_on_a_virtual_phone_and_says_so(fer_opt, monkeypatch):
+    monkeypatch.setattr("fer_opt.cli.run.DEMO_EXPERIMENT", DEMO)
+    code, out, err = fer_opt("demo", "--out", "demo")
+    assert code == 0, err
+    record = read_record(Path("demo/record.json"))
+    assert [run.device.kind for run in record.phones] == ["virtual"]
+    assert record.complete
+    assert "Virtual phone: these are a computer’s times" in one_line(out)
+    assert "On the virtual phone" in Path("demo/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_demo_does_without_where_a_virtual_phone_cannot_run(fer_opt, monkeypatch, tmp_path):
+    monkeypatch.setattr("fer_opt.cli.run.DEMO_EXPERIMENT", DEMO)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))  # no key can be made there
+    code, out, err = fer_opt("demo", "--out", "demo")
+    assert code == 0, err
+    assert "Left out: " in err
+    assert "float32" in out
+    record = read_record(Path("demo/record.json"))
+    assert (record.complete, record.phones) == (True, ())
+
+
 def test_a_phone_can_be_looked_at_listed_and_cleaned(phone, models, fer_opt):
     code, out, _ = fer_opt("phone", "info", "--on", phone.address)
     assert code == 0

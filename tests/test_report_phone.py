@@ -353,6 +353,7 @@ def test_a_run_on_a_phone_that_is_none_still_lacks_a_phones_time(kind):
     page = Page(render_html(replace(record, phones=(phone_of(record, kind=kind),))))
     assert "Not yet a phone’s time" in page.text
     assert "A computer’s time is not a phone’s" in page.text
+    assert "On the virtual phone" in page.text
     assert ("emulated: no latency" if kind == "emulated" else "Virtual phone:") in page.text
 
 

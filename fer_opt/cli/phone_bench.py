@@ -87,7 +87,9 @@ def _row(summary: Any, row: Any, columns: list[str]) -> list[str]:
         peak = latency.peak_memory_bytes
         cells |= {
             "median ms": f"{latency.median_ms:.3g}",
-            "interval ms": f"{latency.low_ms:.3g}–{latency.high_ms:.3g}",
+            "interval ms": f"{latency.low_ms:.3g}–{latency.high_ms:.3g}"
+            if latency.processes > 1
+            else "-",
             "peak MB": "?" if peak is None else f"{peak / 1e6:.0f}",
             _ratio_column(summary): "1"
             if ratio is None

@@ -8,6 +8,7 @@ from fer_opt.reports.fact_tables import checks_table, facts_tables
 from fer_opt.reports.markup import bullets, details, escaped, fenced, table_blocks, warned
 from fer_opt.reports.phones.bench_story import bench_title, tell_bench
 from fer_opt.reports.phones.markdown import phone_blocks
+from fer_opt.reports.phones.page import phone_pages
 from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of
@@ -75,7 +76,7 @@ def _phones(record: RunRecord) -> list[str]:
     if not record.phones:
         return []
     phones = summarise_phones(record.phones, record.target_ms)
-    return [f"## On the phone{'s' if len(phones) > 1 else ''}", *phone_blocks(phones, level=3)]
+    return [f"## On {phone_pages(phones).title}", *phone_blocks(phones, level=3)]
 
 
 def _verdict(story: Story) -> list[str]:

@@ -44,15 +44,28 @@ class PhonePage:
 
 @dataclass(frozen=True, slots=True)
 class PhonePages:
-    """All phones of a record: each one's page, and a table of all where there are several."""
+    """All phones of a record.
 
+    Attributes:
+        title: of the section, e.g. ``the phone``; says so where none is real.
+        overview: a table of all, where there are several.
+        pages: what is said of each.
+    """
+
+    title: str
     overview: Table | None
     pages: tuple[PhonePage, ...]
 
 
 def phone_pages(phones: Sequence[PhoneSummary]) -> PhonePages:
     """Put every phone's run into words and tables."""
-    return PhonePages(overview_table(phones), tuple(_page(phone) for phone in phones))
+    pages = tuple(_page(phone) for phone in phones)
+    return PhonePages(_title(phones), overview_table(phones), pages)
+
+
+def _title(phones: Sequence[PhoneSummary]) -> str:
+    virtual = bool(phones) and not any(phone.real for phone in phones)
+    return f"the {'virtual ' if virtual else ''}phone{'s' if len(phones) > 1 else ''}"
 
 
 def _page(phone: PhoneSummary) -> PhonePage:
