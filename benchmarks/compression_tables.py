@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,38 +47,46 @@ Matrix = Mapping[str, Mapping[str, Row | str]]
 """By network, then by way to compress it: a file, or why there is none."""
 
 
-def matrix_tables(matrix: Matrix, accuracy: Mapping[str, float], what: Mapping[str, str]) -> str:
+def matrix_tables(
+    matrix: Matrix,
+    what: Mapping[str, str],
+    accuracy: Mapping[str, float],
+    steadiness: Mapping[str, float],
+) -> str:
     """One table for each question, and the reasons of refusals below.
 
     Args:
         matrix: of every network.
-        accuracy: of the networks before any step; networks that learned nothing have none.
         what: the recipe of each way, by its title.
+        accuracy: of the networks before any step.
+        steadiness: share of labels each network keeps itself, see :func:`kept_labels`.
     """
-    learned = bool(accuracy)
-    questions = [
+    questions: list[tuple[str, str, Mapping[str, float], Callable[[Row], str]]] = [
+        ("Accuracy of the file", "trained, float", accuracy, lambda row: f"{row.accuracy:.3f}"),
         (
             "Labels on which the file and the network it was made of agree, % of 256 images",
+            "itself, image off by half a step",
+            {name: 100 * share for name, share in steadiness.items()},
             lambda row: f"{100 * row.agreement:.1f}" + (" **flagged**" if row.flags else ""),
         ),
-        ("Operators in the file that still work on floats", lambda row: f"{row.float_operators}"),
-        ("Megabytes of the file", lambda row: f"{row.size_bytes / 1e6:.2f}"),
+        (
+            "Operators in the file that still work on floats",
+            "",
+            {},
+            lambda row: f"{row.float_operators}",
+        ),
+        ("Megabytes of the file", "", {}, lambda row: f"{row.size_bytes / 1e6:.2f}"),
     ]
-    if learned:
-        questions.insert(0, ("Accuracy of the file", lambda row: f"{row.accuracy:.3f}"))
-    else:
-        questions.append(("Million multiply-accumulates", lambda row: f"{row.macs / 1e6:.0f}"))
     refused: list[str] = []
     parts = ["| way | recipe |\n|---|---|"]
     parts[0] += "".join(f"\n| {title} | `{recipe}` |" for title, recipe in what.items())
-    for number, (question, cell) in enumerate(questions):
-        trained = learned and number == 0
+    for question, first, own, cell in questions:
         lines = [
-            "| network | " + ("trained, float | " if trained else "") + " | ".join(what) + " |",
-            "|---|" + "---|" * (len(what) + trained),
+            "| network | " + (f"{first} | " if first else "") + " | ".join(what) + " |",
+            "|---|" + "---|" * (len(what) + bool(first)),
         ]
         for name, rows in matrix.items():
-            cells = [f"{accuracy[name]:.3f}"] if trained else []
+            cells = [f"{own[name]:.3g}"] if first else []
             for title in what:
                 row = rows[title]
                 if isinstance(row, str):
