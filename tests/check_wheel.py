@@ -9,6 +9,10 @@ import zipfile
 from pathlib import Path
 
 NEEDED = (
+    "fer_opt/device/phone/canary.tflite",
+    "fer_opt/device/phone/profiles/galaxy-j3.toml",
+    "fer_opt/device/phone/scripts/guard.sh",
+    "fer_opt/device/virtual/profiles/galaxy-j3.toml",
     "fer_opt/py.typed",
     "fer_opt/reports/thesis/table_5.json",
     "fer_opt/reports/templates/report.html.j2",
