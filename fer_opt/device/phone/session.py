@@ -36,8 +36,11 @@ from fer_opt.progress import SILENT, Progress
 
 __all__ = ["bench_phone"]
 
+QUIET_S, TICK_S = 60.0, 5.0
+"""Silence after which the phone's watchdog gives its settings back, and how often it looks."""
+
 SIGN_OF_LIFE_S = 20.0
-"""How often the phone's watchdog hears of us during pauses; it acts after 60 s of silence."""
+"""How often the watchdog hears of us during pauses."""
 
 
 def bench_phone(
@@ -252,7 +255,9 @@ def _held(
                 hold_settings(
                     steady.link,
                     say=progress.say,
+                    quiet_s=QUIET_S,
                     busy_s=busy_s,
+                    tick_s=TICK_S,
                     reconnect_s=min(10.0, steady.within_s),
                 )
             )

@@ -46,7 +46,7 @@ def bench_phones(
     already: Sequence[PhoneRun] = (),
     save: Callable[[PhoneRun], None] = lambda _: None,
     progress: Callable[[str], Progress] = lambda on: SILENT,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], None] | None = None,
 ) -> tuple[PhoneOutcome, ...]:
     """Time models on several phones at the same time; one that fails does not stop the others.
 
@@ -58,7 +58,7 @@ def bench_phones(
         already: what earlier calls saved.
         save: called with a phone's run whenever it has changed, never by two phones at once.
         progress: makes what is told of each phone's work, from that phone's thread.
-        wait: sleeps for a number of seconds.
+        wait: sleeps for a number of seconds; None means until then or Ctrl-C.
 
     Returns:
         An outcome for each phone, in the order of ``openers``.
@@ -67,6 +67,10 @@ def bench_phones(
         KeyboardInterrupt: after every phone has been told to stop and to restore its settings.
     """
     saving = threading.Lock()
+    stopping = threading.Event()
+
+    def wait_or_stop(seconds: float) -> None:
+        stopping.wait(seconds)
 
     def bench(phone: _Phone) -> None:
         def keep(run: PhoneRun) -> None:
@@ -83,7 +87,7 @@ def bench_phones(
                 already=already,
                 save=keep,
                 progress=progress(phone.on),
-                wait=wait,
+                wait=wait or wait_or_stop,
             )
         except FerOptError as exc:
             phone.error = str(exc)
@@ -98,6 +102,7 @@ def bench_phones(
         for thread in threads:
             thread.join()
     except BaseException:
+        stopping.set()
         _interrupt(threads)
         raise
     for phone in phones:
