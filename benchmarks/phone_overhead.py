@@ -28,7 +28,7 @@ from overhead import make_model
 from fer_opt.device.adb import Link, open_phone
 from fer_opt.device.benchmark_model import build_words
 from fer_opt.device.blocks import Blocks
-from fer_opt.device.phone import session
+from fer_opt.device.phone import session, stages
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.cpus import cpu_mask
 from fer_opt.device.phone.device import PhoneDevice
@@ -97,7 +97,7 @@ def bench(address: str, jobs: list[TimingJob], settings: PhoneSettings) -> Watch
 @contextmanager
 def watched(watch: Watch) -> Iterator[None]:
     """Take the time of rounds and canaries, and note the commands of the rounds."""
-    measure_blocks, time_canary = session.measure_blocks, PhoneDevice.time_canary
+    measure_blocks, time_canary = stages.measure_blocks, PhoneDevice.time_canary
     measure = PhoneDevice.measure
 
     def blocks(*arguments: object, **named: object) -> Blocks:
@@ -121,7 +121,7 @@ def watched(watch: Watch) -> Iterator[None]:
         return measure(self, job, **where)  # type: ignore[arg-type]
 
     with (
-        mock.patch.object(session, "measure_blocks", blocks),
+        mock.patch.object(stages, "measure_blocks", blocks),
         mock.patch.object(PhoneDevice, "time_canary", canary),
         mock.patch.object(PhoneDevice, "measure", noted),
     ):

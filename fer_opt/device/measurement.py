@@ -95,14 +95,16 @@ class Measurement:
         session: identifies the uninterrupted run of fer-opt that made it.
         started_at: ISO 8601, UTC.
         initialisation_ms: loading the model and allocating its tensors.
-        warm_up_ms: times of the inferences before the steady state, in order.
+        warm_up_ms: times of the inferences before the steady state, in order; empty where the
+            runner tells only their mean.
         inference_ms: times of the counted inferences, in order; empty where the runner tells only
             their summary.
         steady: whether warm-up reached a steady state before its limit.
         threads: of the interpreter.
         cpus: the CPUs the process was pinned to; empty where pinning is not possible.
         delegate: what ran the graph, e.g. ``XNNPACK``.
-        peak_memory_bytes: high-water mark of the process's resident set; None where unknown.
+        peak_memory_bytes: high-water mark of the process's resident set; on a phone, by how much
+            the model raised it. None where unknown.
         before: conditions before the process started.
         after: conditions after it ended.
         summary: of the counted inferences, where the runner tells no more.

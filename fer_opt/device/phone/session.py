@@ -11,13 +11,11 @@ from pathlib import Path
 
 from fer_opt.device.adb.link import Link
 from fer_opt.device.benchmark_model import parse_help
-from fer_opt.device.blocks import BlockRules, measure_blocks
 from fer_opt.device.measurement import DeviceFacts
-from fer_opt.device.phone import operators, outputs
-from fer_opt.device.phone.book import Book, blocks_of, continued, is_complete, new_run, now
+from fer_opt.device.phone.book import Book, continued, is_complete, new_run, now
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.cpus import choose_cpus
-from fer_opt.device.phone.device import START_S, PhoneDevice, PlacedModel
+from fer_opt.device.phone.device import START_S, PhoneDevice
 from fer_opt.device.phone.facts import PhoneFacts, device_facts, read_facts
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.placing import Placed, place
@@ -27,10 +25,10 @@ from fer_opt.device.phone.reconnect import Steady
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings, RunnerFacts
 from fer_opt.device.phone.samples import Prepared, prepare_models
 from fer_opt.device.phone.settings import Hold, hold_settings
+from fer_opt.device.phone.stages import compare_all_outputs, profile_all_operators, time_blocks
 from fer_opt.device.phone.trust import judge
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.runner import Runner, choose_runner, is_emulated
-from fer_opt.device.schedule import new_session
 from fer_opt.errors import FerOptError, MeasurementError
 from fer_opt.progress import SILENT, Progress
 
@@ -38,9 +36,6 @@ __all__ = ["bench_phone"]
 
 QUIET_S, TICK_S = 60.0, 5.0
 """Silence after which the phone's watchdog gives its settings back, and how often it looks."""
-
-SIGN_OF_LIFE_S = 20.0
-"""How often the watchdog hears of us during pauses."""
 
 
 def bench_phone(
@@ -94,9 +89,9 @@ def bench_phone(
             book.write(pushed_bytes=placed.pushed_bytes, kept_bytes=placed.kept_bytes)
             device = _device(steady, book, placed, cpus)
             with _held(steady, book, cautions, settings, progress) as hold:
-                _time_blocks(device, book, jobs, steady, hold, progress, wait)
-                _compare_outputs(device, book, progress)
-                _profile_operators(device, book, progress)
+                time_blocks(device, book, jobs, hold, progress, wait)
+                compare_all_outputs(device, book, progress)
+                profile_all_operators(device, book, progress)
     return book.run
 
 
@@ -271,95 +266,3 @@ def _held(
         finally:
             steady.on_return = lambda restarted: None
     cautions += hold.cautions
-
-
-def _time_blocks(
-    device: PhoneDevice,
-    book: Book,
-    jobs: Sequence[TimingJob],
-    steady: Steady,
-    hold: Hold,
-    progress: Progress,
-    wait: Callable[[float], None],
-) -> None:
-    """All latency, before anything else may heat the phone."""
-    settings = book.run.settings
-
-    def pause(seconds: float) -> None:
-        while seconds > 0:
-            part = min(seconds, SIGN_OF_LIFE_S)
-            wait(part)
-            seconds -= part
-            steady.run(hold.sign_of_life)
-
-    blocks = measure_blocks(
-        device,
-        jobs,
-        BlockRules(
-            rounds=settings.rounds,
-            seed=settings.seed,
-            canary_limit=settings.canary_limit,
-            cool_down_s=settings.cool_down_s,
-            tries=settings.tries,
-        ),
-        time_canary=device.time_canary,
-        session=new_session(),
-        already=blocks_of(book.run),
-        save=book.write_blocks,
-        progress=progress,
-        wait=pause,
-    )
-    book.write_blocks(blocks)  # what is no longer asked for has gone
-
-
-def _compare_outputs(device: PhoneDevice, book: Book, progress: Progress) -> None:
-    """Whether every model gives on the phone what it gives here."""
-    done = {one.model for one in book.run.outputs}
-    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
-    if not left or not book.run.settings.outputs:
-        return
-    if not outputs.can_compare(device):
-        _warn(book, outputs.NO_FLAG, progress)
-        return
-    with progress.stage("Comparing outputs", len(left)) as advance:
-        for placed in left:
-            try:
-                found = outputs.compare_outputs(device, placed)
-            except MeasurementError as exc:
-                _warn(book, f"Outputs were not compared: {exc}", progress)
-            else:
-                book.write(outputs=(*book.run.outputs, found))
-            advance(1)
-
-
-def _profile_operators(device: PhoneDevice, book: Book, progress: Progress) -> None:
-    """Where asked for, what each operator takes."""
-    done = {one.model for one in book.run.operators}
-    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
-    if not left or not book.run.settings.operator_profile:
-        return
-    if not operators.can_profile(device):
-        _warn(book, operators.NO_FLAG, progress)
-        return
-    with progress.stage("Profiling operators", len(left)) as advance:
-        for placed in left:
-            try:
-                rows = operators.profile_operators(device, placed)
-            except MeasurementError as exc:
-                _warn(book, f"Operators were not profiled: {exc}", progress)
-            else:
-                book.write(operators=(*book.run.operators, *rows))
-            advance(1)
-
-
-def _working(device: PhoneDevice, book: Book) -> list[PlacedModel]:
-    """Models that could be timed, in the order they were given."""
-    failed = {failure.model for failure in book.run.failures}
-    names = [model.name for model in book.run.models if model.name not in failed]
-    return [device.models[name] for name in names]
-
-
-def _warn(book: Book, sentence: str, progress: Progress) -> None:
-    if sentence not in book.run.warnings:
-        book.write(warnings=(*book.run.warnings, sentence))
-    progress.say(sentence)

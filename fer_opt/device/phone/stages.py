@@ -1,0 +1,125 @@
+"""The stages of a bench once everything is on the phone: latency, then outputs, then operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fer_opt.device.blocks import BlockRules, measure_blocks
+from fer_opt.device.phone import operators, outputs
+from fer_opt.device.phone.book import Book, blocks_of
+from fer_opt.device.phone.device import PhoneDevice, PlacedModel
+from fer_opt.device.phone.settings import Hold
+from fer_opt.device.protocol import TimingJob
+from fer_opt.device.schedule import new_session
+from fer_opt.errors import MeasurementError
+from fer_opt.progress import Progress
+
+__all__ = ["compare_all_outputs", "profile_all_operators", "time_blocks"]
+
+SIGN_OF_LIFE_S = 20.0
+"""How often the phone's watchdog hears of us during pauses; see ``session.QUIET_S``."""
+
+
+def time_blocks(
+    device: PhoneDevice,
+    book: Book,
+    jobs: Sequence[TimingJob],
+    hold: Hold,
+    progress: Progress,
+    wait: Callable[[float], None],
+) -> None:
+    """All latency, before anything else may heat the phone.
+
+    Raises:
+        MeasurementError: the canary could not be timed, or the phone kept restarting.
+        RunnerError: nothing can be timed with this runner.
+        PhoneError: the phone is gone or cannot be used.
+    """
+    settings = book.run.settings
+
+    def pause(seconds: float) -> None:
+        while seconds > 0:
+            part = min(seconds, SIGN_OF_LIFE_S)
+            wait(part)
+            seconds -= part
+            device.steady.run(hold.sign_of_life)
+
+    blocks = measure_blocks(
+        device,
+        jobs,
+        BlockRules(
+            rounds=settings.rounds,
+            seed=settings.seed,
+            canary_limit=settings.canary_limit,
+            cool_down_s=settings.cool_down_s,
+            tries=settings.tries,
+        ),
+        time_canary=device.time_canary,
+        session=new_session(),
+        already=blocks_of(book.run),
+        save=book.write_blocks,
+        progress=progress,
+        wait=pause,
+    )
+    book.write_blocks(blocks)  # what is no longer asked for has gone
+
+
+def compare_all_outputs(device: PhoneDevice, book: Book, progress: Progress) -> None:
+    """Whether every model gives on the phone what it gives here; what cannot be is a warning.
+
+    Raises:
+        PhoneError: the phone is gone or cannot be used.
+    """
+    done = {one.model for one in book.run.outputs}
+    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
+    if not left or not book.run.settings.outputs:
+        return
+    if not outputs.can_compare(device):
+        _warn(book, outputs.NO_FLAG, progress)
+        return
+    with progress.stage("Comparing outputs", len(left)) as advance:
+        for placed in left:
+            try:
+                found = outputs.compare_outputs(device, placed)
+            except MeasurementError as exc:
+                _warn(book, f"Outputs were not compared: {exc}", progress)
+            else:
+                book.write(outputs=(*book.run.outputs, found))
+            advance(1)
+
+
+def profile_all_operators(device: PhoneDevice, book: Book, progress: Progress) -> None:
+    """Where asked for, what each operator takes; what cannot be is a warning.
+
+    Raises:
+        PhoneError: the phone is gone or cannot be used.
+    """
+    done = {one.model for one in book.run.operators}
+    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
+    if not left or not book.run.settings.operator_profile:
+        return
+    if not operators.can_profile(device):
+        _warn(book, operators.NO_FLAG, progress)
+        return
+    with progress.stage("Profiling operators", len(left)) as advance:
+        for placed in left:
+            try:
+                rows = operators.profile_operators(device, placed)
+            except MeasurementError as exc:
+                _warn(book, f"Operators were not profiled: {exc}", progress)
+            else:
+                book.write(operators=(*book.run.operators, *rows))
+            advance(1)
+
+
+def _working(device: PhoneDevice, book: Book) -> list[PlacedModel]:
+    """Models that could be timed, in the order they were given."""
+    failed = {failure.model for failure in book.run.failures}
+    names = [model.name for model in book.run.models if model.name not in failed]
+    return [device.models[name] for name in names]
+
+
+def _warn(book: Book, sentence: str, progress: Progress) -> None:
+    if sentence not in book.run.warnings:
+        book.write(warnings=(*book.run.warnings, sentence))
+    progress.say(sentence)
