@@ -34,8 +34,7 @@ from virtual_hosts import (
     set_apart,
 )
 
-from fer_opt.device.virtual import VirtualPhone, start_virtual_phone
-from fer_opt.device.virtual.phone import SandboxWanted
+from fer_opt.device.virtual import SandboxWanted, VirtualPhone, start_virtual_phone
 from fer_opt.errors import PhoneError
 
 TMP = "/data/local/tmp"
@@ -287,26 +286,29 @@ def test_without_bubblewrap_it_says_so_and_works(monkeypatch: pytest.MonkeyPatch
         start_virtual_phone(sandbox="bubblewrap")
 
 
-def test_a_phone_dies_with_its_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_phone_dies_with_its_process(number: signal.Signals) -> None:
     code = (
         "import sys; from fer_opt.device.virtual import serve; "
         "serve(started=lambda phone: print(phone.port, phone.folder.parent, flush=True))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    base = ""
     try:
         port, base = process.stdout.readline().split()
         with connected(int(port)) as device:
             run(device, set_apart(4716))
         assert appears("sleep 4716")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-        assert disappears("sleep 4716", within_s=1)
-        assert not Path(base).exists()
+        process.send_signal(number)
+        assert process.wait(10) == (-9 if number == signal.SIGKILL else 0)
+        assert disappears("sleep 4716", within_s=2)
+        assert Path(base).exists() == (number == signal.SIGKILL)  # nobody was left to tidy up
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def arm_program(message: bytes, status: int) -> bytes:

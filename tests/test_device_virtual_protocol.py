@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_hosts import disappears
 
-from fer_opt.device.virtual import VirtualPhone, start_virtual_phone
+from fer_opt.device.virtual import Faults, VirtualPhone, start_virtual_phone
 from fer_opt.device.virtual.keys import parse_public_key, signed_by
 from fer_opt.device.virtual.packets import (
     HEADER_BYTES,
@@ -339,3 +339,55 @@ def test_a_stream_closed_at_once_leaves_no_command(
             while host.receive().command is not Command.CLSE:
                 pass
         assert disappears("sleep 4741", within_s=3)
+
+
+def exchange(phone: VirtualPhone, signer: PythonRSASigner) -> bool:
+    """A command from greeting to its end; whether it came through whole."""
+    try:
+        with Host(phone) as host:
+            host.enter(signer)
+            own = host.open("shell:echo whole")
+            assert host.receive() == Packet(Command.WRTE, own, 7, b"whole\n")
+            host.send(Command.OKAY, 7, own)
+            assert host.receive() == Packet(Command.CLSE, own, 7)
+            host.send(Command.CLSE, 7, own)
+            host.socket.shutdown(socket.SHUT_WR)
+            return host.socket.recv(1) == b""
+    except (EOFError, ConnectionError):
+        return False
+
+
+def test_the_link_breaks_at_every_message_boundary(
+    phone: VirtualPhone, signer: PythonRSASigner
+) -> None:
+    phone.faults = Faults()
+    assert exchange(phone, signer)
+    most = phone.counters.messages_since_faults
+    # CNXN, token, key, CNXN, OPEN, OKAY, WRTE, OKAY, CLSE, CLSE
+    assert most == 10
+    for number in range(1, most + 2):
+        phone.faults = Faults(drop_at_message=number)
+        before = phone.counters
+        whole = exchange(phone, signer)
+        after = phone.counters
+        assert after.drops - before.drops == (number <= most), number
+        assert whole or number <= most
+        assert after.messages - before.messages == min(number - 1, most)
+        if number <= most:
+            assert exchange(phone, signer)  # it breaks only once
+    phone.faults = Faults()
+
+
+def test_the_link_breaks_within_messages(phone: VirtualPhone, signer: PythonRSASigner) -> None:
+    phone.faults = Faults()
+    assert exchange(phone, signer)
+    most = phone.counters.bytes_since_faults
+    for limit in (1, 23, 24, 25, 31, 32, 56, 100, 400, most - 25, most - 1):
+        phone.faults = Faults(drop_at_byte=limit)
+        before = phone.counters
+        exchange(phone, signer)  # the last bytes are nobody's answer
+        after = phone.counters
+        assert after.drops - before.drops == 1, limit
+        assert after.carried_bytes - before.carried_bytes == limit
+        assert exchange(phone, signer)
+    phone.faults = Faults()

@@ -24,6 +24,7 @@ from fer_opt.device.virtual.state import PhoneState
 from fer_opt.device.virtual.stream import Stream
 from fer_opt.device.virtual.sync import run_sync
 from fer_opt.device.virtual.wire import Wire
+from fer_opt.errors import PhoneError
 
 __all__ = ["Daemon"]
 
@@ -55,6 +56,7 @@ class Daemon:
     reboot_s: float = 1.0
     port: int = 0
     _sandbox: Sandbox | None = None
+    _booting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _hosts: dict[asyncio.Task[None], Wire] = field(default_factory=dict)
     _others: set[asyncio.Task[None]] = field(default_factory=set)
@@ -110,17 +112,25 @@ class Daemon:
         update_kernel_files(self.layout, self.state)
 
     async def reboot(self) -> None:
-        """Everything ends, the link is gone for a while, and a new boot begins."""
-        line = self.state.line
-        line.away_until = time.monotonic() + self.reboot_s
-        await self._cut_off()
-        old, self._sandbox = self._sandbox, None
-        if old is not None:
-            await old.end()
-        self.state.boot()
-        self._sandbox = await start_sandbox(self.layout, self.kind)
-        self._sandbox.set_speed(self.state.faults.speed)
-        update_kernel_files(self.layout, self.state)
+        """Everything ends, the link is gone for a while, and a new boot begins.
+
+        Raises:
+            PhoneError: it does not come up again.
+        """
+        async with self._booting:
+            self.state.line.away_until = time.monotonic() + self.reboot_s
+            await self._cut_off()
+            old, self._sandbox = self._sandbox, None
+            if old is not None:
+                await old.end()
+            self.state.boot()
+            self._sandbox = await start_sandbox(self.layout, self.kind)
+            self._sandbox.set_speed(self.state.faults.speed)
+            update_kernel_files(self.layout, self.state)
+
+    async def _reboot_by_itself(self) -> None:
+        with contextlib.suppress(PhoneError):  # then it stays off
+            await self.reboot()
 
     async def _see_off(self) -> None:
         """Wait for connections to end whose host has hung up, so that they carry nothing more."""
@@ -183,7 +193,7 @@ class Daemon:
         return None
 
     async def _reboot_service(self, stream: Stream) -> None:
-        self._later(self.reboot())
+        self._later(self._reboot_by_itself())
         await stream.wait_closed()
 
     def run(self, command: str, fds: Sequence[int], *, tty: bool, terminal: str) -> Process:
@@ -237,7 +247,7 @@ class Daemon:
             writer.close()
         if self.state.rebooting:
             self.state.rebooting = False
-            self._later(self.reboot())
+            self._later(self._reboot_by_itself())
 
     def _used_bytes(self) -> int:
         total = 0
@@ -257,6 +267,6 @@ class Daemon:
         while True:
             await asyncio.sleep(TICK_S)
             if self._sandbox is not None and self._sandbox.dead:
-                await self.reboot()
+                await self._reboot_by_itself()
             elif self._sandbox is not None and self._sandbox.busy:
                 update_kernel_files(self.layout, self.state)

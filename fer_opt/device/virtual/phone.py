@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
-import secrets
 import shutil
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from fer_opt.device.virtual.connection import Authorise, Guard
 from fer_opt.device.virtual.daemon import Daemon
-from fer_opt.device.virtual.faults import NO_FAULTS, Faults
-from fer_opt.device.virtual.kernel_files import write_kernel_files
-from fer_opt.device.virtual.keys import parse_public_key
-from fer_opt.device.virtual.kinds import choose_kind
-from fer_opt.device.virtual.layout import ASK, Layout
-from fer_opt.device.virtual.packets import MAX_PAYLOAD, VERSION_CHECKED, VERSION_UNCHECKED
-from fer_opt.device.virtual.profile import load_profile
-from fer_opt.device.virtual.state import new_state
-from fer_opt.device.virtual.tools import write_tools
-from fer_opt.device.virtual.wire import Line
-from fer_opt.errors import PhoneError
+from fer_opt.device.virtual.faults import Faults
 
-__all__ = ["Counters", "SandboxWanted", "VirtualPhone", "serve", "start_virtual_phone"]
+__all__ = ["Counters", "VirtualPhone"]
 
-SandboxWanted = Literal["auto", "bubblewrap", "plain"]
 START_S = 60.0
 T = TypeVar("T")
 
@@ -73,9 +56,8 @@ class VirtualPhone:
         said: what the user should know about it, a sentence each.
     """
 
-    def __init__(self, daemon: Daemon, profile: str, *, keep_folder: bool) -> None:
+    def __init__(self, daemon: Daemon, profile: str) -> None:
         self._daemon = daemon
-        self._keep_folder = keep_folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"virtual phone {daemon.state.serial}", daemon=True
@@ -145,7 +127,13 @@ class VirtualPhone:
         """Close it."""
         self.close()
 
-    def _start(self, port: int) -> None:
+    def start(self, port: int) -> None:
+        """Switch it on; :func:`start_virtual_phone` does.
+
+        Raises:
+            OSError: the port cannot be had.
+            PhoneError: its sandbox does not start.
+        """
         self._thread.start()
         try:
             self._do(self._daemon.start(port))
@@ -164,110 +152,3 @@ class VirtualPhone:
         self._thread.join()
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
-
-
-def start_virtual_phone(
-    profile: str = "galaxy-j3",
-    *,
-    port: int = 0,
-    folder: Path | None = None,
-    faults: Faults = NO_FAULTS,
-    serial: str | None = None,
-    authorise: Authorise = "always",
-    authorise_after_s: float = 0.0,
-    known_keys: Iterable[str] = (),
-    sandbox: SandboxWanted = "auto",
-    checksums: bool = False,
-    most_payload: int = MAX_PAYLOAD,
-    reboot_s: float = 1.0,
-) -> VirtualPhone:
-    """Start a virtual phone in this process, on 127.0.0.1; it answers when this returns.
-
-    Args:
-        profile: which phone it plays, one of :func:`fer_opt.device.virtual.profile_names`.
-        port: to listen on; 0 takes a free one.
-        folder: to be its ``/data/local/tmp``, kept afterwards; None makes one and removes it.
-        faults: what goes wrong from the start.
-        serial: its serial number; None makes one up.
-        authorise: whose keys it accepts: any that is offered, those known, or none.
-        authorise_after_s: how long its owner takes to accept an offered key, in seconds.
-        known_keys: public keys it knows, each as ``adbkey.pub`` has it.
-        sandbox: how its processes are kept apart: ``bubblewrap``, ``plain``, or the best there is.
-        checksums: whether it is so old that every packet carries a checksum.
-        most_payload: the longest packet it takes, in bytes; old phones take 4096.
-        reboot_s: how long it is away when it reboots, in seconds.
-
-    Raises:
-        PhoneError: there is no such profile, the port or folder cannot be had, the sandbox that
-            was asked for cannot be made, or this system has no such processes.
-    """
-    if sys.platform == "win32":
-        raise PhoneError("a virtual phone needs Linux or macOS; on Windows, start it in WSL.")
-    claims = load_profile(profile)
-    serial = serial or f"virtual{secrets.token_hex(4)}"
-    base = Path(tempfile.mkdtemp(prefix="fer-opt-phone-"))
-    try:
-        layout = Layout(base, folder.absolute() if folder is not None else base / "tmp")
-        layout.make()
-        state = new_state(claims, serial, Line(faults), platform.machine())
-        write_kernel_files(layout, state)
-        kind = choose_kind(layout, sandbox)
-        ask = ASK if kind.name == "bubblewrap" else str(layout.socket)
-        write_tools(layout, claims, ask=ask)
-        keys = [key for line in known_keys if (key := parse_public_key(line.encode()))]
-        daemon = Daemon(
-            state,
-            layout,
-            kind,
-            Guard(authorise, authorise_after_s, keys),
-            version=VERSION_CHECKED if checksums else VERSION_UNCHECKED,
-            most_payload=most_payload,
-            reboot_s=reboot_s,
-        )
-        phone = VirtualPhone(daemon, profile, keep_folder=folder is not None)
-        phone._start(port)
-    except BaseException as exc:
-        shutil.rmtree(base, ignore_errors=True)
-        if isinstance(exc, OSError):
-            raise PhoneError(
-                f"the virtual phone cannot start ({exc.strerror or exc}); choose another port or "
-                "folder."
-            ) from exc
-        raise
-    return phone
-
-
-def serve(
-    profile: str = "galaxy-j3",
-    *,
-    port: int = 0,
-    folder: Path | None = None,
-    faults: Faults = NO_FAULTS,
-    serial: str | None = None,
-    authorise: Authorise = "always",
-    sandbox: SandboxWanted = "auto",
-    started: Callable[[VirtualPhone], None],
-) -> None:
-    """Run a virtual phone until Ctrl-C or SIGTERM; for the command line.
-
-    Args:
-        profile: which phone it plays.
-        port: to listen on; 0 takes a free one.
-        folder: to be its ``/data/local/tmp``, kept afterwards.
-        faults: what goes wrong from the start.
-        serial: its serial number.
-        authorise: whose keys it accepts.
-        sandbox: how its processes are kept apart.
-        started: called once it answers; tells the user its address.
-
-    Raises:
-        PhoneError: as :func:`start_virtual_phone`.
-    """
-    ended = threading.Event()
-    with start_virtual_phone(
-        profile, port=port, folder=folder, faults=faults, serial=serial, authorise=authorise,
-        sandbox=sandbox,
-    ) as phone:  # fmt: skip
-        started(phone)
-        with contextlib.suppress(KeyboardInterrupt):
-            ended.wait()

@@ -49,9 +49,14 @@ class Teller:
         return self._pattern.sub(lambda found: self._phone[found[0]], text[: len(text) - keep])
 
     def _beginning(self, text: bytes) -> int:
-        """Length of the longest end of ``text`` with which a path may begin."""
+        """Length of the longest end of ``text`` that may be the beginning of a path."""
+        whole = [found.span() for found in self._pattern.finditer(text)]
         most = max(len(path) for path in self._phone) - 1
         for length in range(min(most, len(text)), 0, -1):
-            if any(path.startswith(text[-length:]) for path in self._phone):
+            start = len(text) - length
+            within = any(begin < start < end for begin, end in whole)
+            if not within and any(
+                path.startswith(text[start:]) and len(path) > length for path in self._phone
+            ):
                 return length
         return 0

@@ -158,10 +158,12 @@ async def start_sandbox(layout: Layout, kind: SandboxKind) -> Sandbox:
     ours.settimeout(READY_S)
     try:
         hello = json.loads(await loop.run_in_executor(None, _first_line, ours))
-    except (OSError, ValueError) as exc:
-        ours.close()
+    except BaseException as exc:
         program.kill()
         program.wait()
+        ours.close()
+        if not isinstance(exc, (OSError, ValueError)):
+            raise  # cancelled: the phone is being switched off
         said = layout.log.read_text("utf-8", "replace").strip().splitlines()
         raise PhoneError(
             f"the virtual phone's first process did not start ({said[-1] if said else exc}); ask "
