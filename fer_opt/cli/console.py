@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fer_opt.progress import Advance, Progress
@@ -59,7 +59,7 @@ class Bars:
             wanted: False draws nothing here, so that a :class:`Terminal` can draw its own bar.
         """
         draws = wanted and _err.is_terminal
-        with _bars() if draws else contextlib.nullcontext() as bars:
+        with _bars(width=8) if draws else contextlib.nullcontext() as bars:
             yield lambda name: _Named(name, bars)
 
 
@@ -96,11 +96,11 @@ class _Count(ProgressColumn):
         return Text(f"{done:.0f}/{total:.0f}", style="progress.download")
 
 
-def _bars() -> RichProgress:
+def _bars(width: int = 20) -> RichProgress:
     return RichProgress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        _Count(),
+        BarColumn(bar_width=width),
+        _Count(table_column=Column(no_wrap=True)),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
