@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from fer_opt.device.adb.link import Link
 from fer_opt.device.benchmark_model import (
     BenchmarkFailedError,
     BenchmarkLog,
@@ -21,12 +20,13 @@ from fer_opt.device.benchmark_model import (
 from fer_opt.device.blocks import RestartedError
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.device.phone.canary import CANARY, CANARY_RUNS, CANARY_WARM_UP_RUNS
-from fer_opt.device.phone.conditions import PhoneState, clock_difference_s, read_state
+from fer_opt.device.phone.conditions import PhoneState, clock_difference_s
 from fer_opt.device.phone.cpus import cpu_mask
 from fer_opt.device.phone.folder import tracked
 from fer_opt.device.phone.reconnect import Steady
 from fer_opt.device.phone.results import PhoneSettings
 from fer_opt.device.phone.samples import Prepared
+from fer_opt.device.phone.states import States
 from fer_opt.device.protocol import TimingJob
 from fer_opt.errors import LinkLostError, MeasurementError, PhoneError, RunnerError
 
@@ -34,9 +34,6 @@ __all__ = ["STEADY_WITHIN", "PhoneDevice", "PlacedModel", "is_steady"]
 
 STEADY_WITHIN = 0.10
 """Relative difference between warm-up and counted inferences that counts as steady."""
-
-FRESH_S = 0.5
-"""Age of a state that may stand for the present one, between two processes."""
 
 START_S = 60.0
 """Allowed for loading a model and starting the runner, besides the inferences' own limit."""
@@ -92,7 +89,7 @@ class PhoneDevice:
     runner: str
     flags: frozenset[str]
     models: Mapping[str, PlacedModel]
-    states: States = field(default_factory=lambda: States())
+    states: States = field(default_factory=States)
 
     def facts(self) -> DeviceFacts:
         """Facts of this phone; what it does not tell is named with the reason."""
@@ -243,31 +240,6 @@ class PhoneDevice:
                 f"{job.path} was not timed: it is not on the phone; push it first."
             )
         return placed
-
-
-class States:
-    """Reads the phone's state; what was read just after a process is the next one's before."""
-
-    def __init__(self) -> None:
-        self._latest: PhoneState | None = None
-        self._read_at_s = 0.0
-
-    def before(self, link: Link, cpus: Collection[int]) -> PhoneState:
-        """The state now, or a moment ago: reading it takes a slow phone 0.1 s."""
-        latest = self._latest
-        if latest is None or time.monotonic() - self._read_at_s > FRESH_S:
-            latest = read_state(link, cpus)
-        self.forget()
-        return latest
-
-    def after(self, link: Link, cpus: Collection[int]) -> PhoneState:
-        """The state now."""
-        self._latest, self._read_at_s = read_state(link, cpus), time.monotonic()
-        return self._latest
-
-    def forget(self) -> None:
-        """Something has happened since."""
-        self._latest = None
 
 
 @dataclass(frozen=True, slots=True)
