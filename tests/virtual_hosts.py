@@ -100,15 +100,16 @@ def processes_with(text: str) -> list[psutil.Process]:
 
 def appears(text: str, *, within_s: float = 10.0) -> bool:
     """Whether a process with ``text`` in its command line appears in time."""
-    return _within(within_s, lambda: bool(processes_with(text)))
+    return within(within_s, lambda: bool(processes_with(text)))
 
 
 def disappears(text: str, *, within_s: float = 10.0) -> bool:
     """Whether every process with ``text`` in its command line disappears in time."""
-    return _within(within_s, lambda: not processes_with(text))
+    return within(within_s, lambda: not processes_with(text))
 
 
-def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something comes true in time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
