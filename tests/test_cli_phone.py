@@ -376,7 +376,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(words, message, phone, models
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_phone_virtual_says_how_to_use_it_and_ends_clean(end, home, tmp_path):
     command = [sys.executable, "-m", "fer_opt", "phone", "virtual", "--json"]
     environment = {**os.environ, "HOME": str(home), "TMPDIR": str(tmp_path)}
@@ -388,7 +388,7 @@ def test_phone_virtual_says_how_to_use_it_and_ends_clean(end, home, tmp_path):
             text += process.stdout.readline()
         told = json.loads(text)
         assert told["address"] == f"tcp:127.0.0.1:{told['port']}"
-        process.send_signal(end)
+        process.send_signal(getattr(signal, end))
         process.wait(timeout=30)
         assert process.stderr is not None
         assert (process.returncode, "Traceback" in process.stderr.read()) == (0, False)

@@ -255,6 +255,16 @@ def test_what_is_missing_is_said_with_its_cause():
     assert "not finished" in page_of("nothing yet")[1].text
 
 
+def test_times_that_do_not_belong_together_cost_one_phone_its_times_only():
+    run = sample_phone_run()
+    first, *others = run.measurements
+    mixed = replace(run, measurements=(replace(first, cpus=(0,)), *others), label="Mixed (…1)")
+    page = Page(render_bench_html(sample_bench(mixed, sample_phone_run(label="Good (…2)"))))
+    assert "different numbers of CPUs, and unlike measurements are never pooled" in page.text
+    assert "cannot be summarised" in page.text
+    assert "int8 classifies a face in" in page.text
+
+
 def test_processes_that_tell_no_single_times_are_drawn_as_lines():
     def spans(name: str) -> list[dict[str, object]]:
         _, page = page_of(name)

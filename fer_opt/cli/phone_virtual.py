@@ -122,8 +122,10 @@ def virtual(
             )
         sys.stdout.flush()
 
-    # An end by SIGTERM cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An end by SIGTERM, or of the terminal, cleans up as Ctrl-C does.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         serve(
             profile, port=port, folder=folder, faults=faults, serial=serial, sandbox=kind,

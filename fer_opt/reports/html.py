@@ -71,11 +71,7 @@ def render_html(record: RunRecord) -> str:
 
 
 def render_bench_html(record: BenchRecord) -> str:
-    """The same for a bench on phones.
-
-    Raises:
-        MeasurementError: measurements of one model are unlike and cannot be pooled.
-    """
+    """The same for a bench on phones."""
     from fer_opt.reports.charts import phone_charts
 
     phones = summarise_phones(record.phones, record.target_ms)

@@ -54,11 +54,7 @@ def render_markdown(record: RunRecord) -> str:
 
 
 def render_bench_markdown(record: BenchRecord) -> str:
-    """The same for a bench on phones.
-
-    Raises:
-        MeasurementError: measurements of one model are unlike and cannot be pooled.
-    """
+    """The same for a bench on phones."""
     story = tell_bench(record)
     blocks = [
         f"# {escaped(bench_title(record))}",

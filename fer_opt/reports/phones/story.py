@@ -109,6 +109,8 @@ def _headline(summary: PhoneSummary) -> str:
     if summary.emulated:
         return f"The models ran on {name}, emulated: no time is known."
     if not summary.timed:
+        if summary.problem:
+            return f"The times on {name} cannot be summarised."
         failed = len(summary.run.failures)
         if failed and failed == len(summary.rows):
             return f"No model could be timed on {name}."
@@ -220,6 +222,8 @@ def _canary(run: PhoneRun) -> str:
 
 
 def _warnings(summary: PhoneSummary) -> Iterable[Warned]:
+    if summary.problem:
+        yield Warned("Times that do not belong together", summary.problem)
     for row in summary.rows:
         if row.failure is not None:
             yield Warned(f"{row.short} could not be timed", row.failure.reason)

@@ -16,6 +16,7 @@ from fer_opt.device.phone.results import (
     PhoneRun,
     TimedModel,
 )
+from fer_opt.errors import MeasurementError
 from fer_opt.reports.names import short_names
 from fer_opt.reports.statistics import (
     LatencySummary,
@@ -81,6 +82,7 @@ class PhoneSummary:
         target_ms: the budget for one image.
         rows: its models, in the order they were named.
         reference: name of the model the others are compared with; empty where there is none.
+        problem: why its times cannot be summarised, a sentence; empty where they can.
     """
 
     run: PhoneRun
@@ -88,6 +90,7 @@ class PhoneSummary:
     target_ms: float
     rows: tuple[PhoneModel, ...]
     reference: str
+    problem: str
 
     @property
     def kind(self) -> str:
@@ -124,14 +127,16 @@ def summarise_phones(runs: Iterable[PhoneRun], target_ms: float) -> tuple[PhoneS
 def summarise_phone(run: PhoneRun, target_ms: float, number: int = 1) -> PhoneSummary:
     """Join a run's parts by model.
 
-    The reference is the model named ``float32``, else the first.
-
-    Raises:
-        MeasurementError: measurements of one model are unlike and cannot be pooled.
+    The reference is the model named ``float32``, else the first. Where measurements of one model
+    are unlike and cannot be pooled, no time is given, and ``problem`` says why: one phone's trouble
+    must not cost the report of all else.
     """
-    hidden = run.device.kind == "emulated"
+    hidden, problem = run.device.kind == "emulated", ""
     made = () if hidden else run.measurements
-    latencies = {latency.model: latency for latency in summarise_latency(made)}
+    try:
+        latencies = {latency.model: latency for latency in summarise_latency(made)}
+    except MeasurementError as exc:
+        made, latencies, problem = (), {}, str(exc)
     names = [model.name for model in run.models]
     reference = "float32" if "float32" in names else next(iter(names), "")
     ratios = (
@@ -159,4 +164,4 @@ def summarise_phone(run: PhoneRun, target_ms: float, number: int = 1) -> PhoneSu
         )
 
     rows = tuple(joined(model) for model in run.models)
-    return PhoneSummary(run, number, target_ms, rows, reference)
+    return PhoneSummary(run, number, target_ms, rows, reference, problem)
