@@ -23,7 +23,11 @@ from fer_opt.device.virtual.state import PhoneState, new_state
 from fer_opt.device.virtual.wire import Line
 from fer_opt.errors import PhoneError
 
-MAPPED = {"/data/local/tmp": "/tmp/fer/tmp", "/sys": "/tmp/fer/sys", "/system/bin": "/tmp/fer/bin"}
+MAPPED = {
+    "/data/local/tmp": "/private/fer/tmp",
+    "/sys": "/private/fer/sys",
+    "/system/bin": "/private/fer/bin",
+}
 
 
 def state_of(profile: str, faults: Faults = Faults()) -> PhoneState:  # noqa: B008 - frozen
@@ -206,20 +210,22 @@ def test_a_sandbox_shows_nothing_of_what_a_phone_has_itself(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("ls /data/local/tmp/x", "ls /tmp/fer/tmp/x"),
-        ("run --graph='/data/local/tmp/a b'", "run --graph='/tmp/fer/tmp/a b'"),
-        ("cat /sys/x /system/bin/sh", "cat /tmp/fer/sys/x /tmp/fer/bin/sh"),
+        ("ls /data/local/tmp/x", "ls /private/fer/tmp/x"),
+        ("run --graph='/data/local/tmp/a b'", "run --graph='/private/fer/tmp/a b'"),
+        ("cat /sys/x /system/bin/sh", "cat /private/fer/sys/x /private/fer/bin/sh"),
         ("cat /sysx /mnt/sys a/sys", "cat /sysx /mnt/sys a/sys"),
-        ("cd /data/local/tmp;ls", "cd /tmp/fer/tmp;ls"),
+        ("cd /data/local/tmp;ls", "cd /private/fer/tmp;ls"),
         ("/data/local/tmpfile", "/data/local/tmpfile"),
-        ("PATH=/sys:/data/local/tmp", "PATH=/tmp/fer/sys:/tmp/fer/tmp"),
+        ("PATH=/sys:/data/local/tmp", "PATH=/private/fer/sys:/private/fer/tmp"),
     ],
 )
 def test_paths_in_a_command_line(command: str, expected: str) -> None:
     assert rewrite(command, MAPPED) == expected
 
 
-PIECES = st.sampled_from([b"/tmp/fer/tmp", b"/tmp/fer/", b"/tmp", b"/sys", b"x", b"\xff", b"\n"])
+PIECES = st.sampled_from(
+    [b"/private/fer/tmp", b"/private/fer/", b"/private", b"/sys", b"x", b"\xff", b"\n"]
+)
 
 
 @given(st.lists(PIECES))

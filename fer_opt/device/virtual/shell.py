@@ -218,13 +218,21 @@ async def _send_output(
 async def _read(fd: int) -> bytes:
     """What there is to read; nothing at the end."""
     os.set_blocking(fd, False)
-    while True:
+    data = b""
+    while len(data) < READ_BYTES:
         try:
-            return os.read(fd, READ_BYTES)
+            piece = os.read(fd, READ_BYTES)
         except BlockingIOError:
+            if data:
+                break
             await _ready(fd, writing=False)
+            continue
         except OSError:  # a terminal nobody holds any more
-            return b""
+            break
+        if not piece:
+            break
+        data += piece  # a terminal gives 4 KiB at once, a packet for each would be slow
+    return data
 
 
 async def _write(fd: int, data: bytes) -> None:
