@@ -28,13 +28,15 @@ from pydantic import TypeAdapter
 from virtual_phones import eventually
 
 from fer_opt.device.phone import device as device_module
+from fer_opt.device.phone import stages
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.results import CanaryCheck, PhoneRun
+from fer_opt.device.phone.session import bench_phone
 from fer_opt.device.phone.trust import judge
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
-from fer_opt.errors import LinkLostError, PhoneError, RunnerError
+from fer_opt.errors import LinkLostError, MeasurementError, PhoneError, RunnerError
 from fer_opt.files import sha256_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -204,7 +206,10 @@ def test_one_model_that_fails_does_not_stop_the_others(
 
 
 def test_a_throttled_phone_cools_down_and_the_block_is_measured_again(
-    phone: VirtualPhone, jobs: list[TimingJob], tmp_path: Path
+    phone: VirtualPhone,
+    jobs: list[TimingJob],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hot = phone.folder / "hot"
     runner = write_runner(tmp_path / "runner", "[ ! -e /data/local/tmp/hot ] || each=7000")
@@ -218,12 +223,15 @@ def test_a_throttled_phone_cools_down_and_the_block_is_measured_again(
         if len(run.checks) == 1:
             hot.touch()
 
-    settings = dataclasses.replace(SHORT, rounds=2, canary_limit=1.1, cool_down_s=30.0)
+    monkeypatch.setattr(stages, "SIGN_OF_LIFE_S", 0.6)
+    settings = dataclasses.replace(SHORT, rounds=2, canary_limit=1.1, cool_down_s=90.0)
     run = bench(phone, jobs, settings, runner=runner, save=heat, wait=cool)
     assert [(one.round_index, one.attempt, one.throttled) for one in run.checks] == [
         (0, 0, False), (1, 0, True), (1, 1, False)
     ]  # fmt: skip
-    assert waits == [20.0, 10.0]  # in parts, so that the phone hears of us meanwhile
+    # No more than a second, since a virtual phone has nothing to cool; in parts, so that the phone
+    # hears of us meanwhile.
+    assert waits == [0.6, pytest.approx(0.4)]
     assert run.complete
     assert {one.datum_ms for one in run.measurements} == {5.0}
 
@@ -260,6 +268,48 @@ def test_the_canary_tells_that_a_phone_has_become_slower(
     run = bench(phone, jobs[:1], settings, save=heat)
     assert [one.throttled for one in run.checks] == [False, True]
     assert any("limited to" in reason for reason in run.trust.reasons)
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "sentence"),
+    [
+        ([], {}, "no model is to be timed"),
+        (["a", "a"], {}, "two models are named a"),
+        ([CANARY.model], {}, "two models are named fer-opt's canary"),
+        (["a"], {"rounds": 0}, "0 rounds leave nothing to time"),
+        (["a"], {"runs": 0}, "runs = 0 cannot be timed with"),
+        (["a"], {"warm_up_runs": -1}, "warm_up_runs = -1 cannot be timed with"),
+        (["a"], {"threads": 0}, "threads = 0 cannot be timed with"),
+        (["a"], {"max_s": float("nan")}, "is not a positive number"),
+        (["a"], {"tries": 0}, "0 tries"),
+        (["a"], {"canary_limit": 0.9}, "a canary limit of 0.9"),
+        (["a"], {"outputs": -1}, "-1 samples cannot be compared"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_before_a_phone_is_touched(
+    names: list[str], settings: dict[str, Any], sentence: str
+) -> None:
+    def untouched() -> Any:
+        raise AssertionError
+
+    asked = [TimingJob(name, CANARY.path, CANARY.sha256) for name in names]
+    with pytest.raises(MeasurementError, match=sentence):
+        bench_phone(untouched, asked, dataclasses.replace(SHORT, **settings))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"threads": 5}, r"5 threads on 4 CPU\(s\)"),
+        ({"cpus": (7,)}, "has no CPU 7"),
+        ({"cpus": (1,), "threads": 2}, r"2 threads on 1 CPU\(s\)"),
+    ],
+)
+def test_cpus_a_phone_does_not_have_are_refused(
+    phone: VirtualPhone, jobs: list[TimingJob], change: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(MeasurementError, match=sentence):
+        bench(phone, jobs, dataclasses.replace(SHORT, **change))
 
 
 def test_a_battery_too_low_is_refused(phone: VirtualPhone, jobs: list[TimingJob]) -> None:
@@ -409,6 +459,7 @@ from functools import partial
 from pathlib import Path
 from fer_opt.device.adb import open_phone
 from fer_opt.device.phone import device as device_module
+from fer_opt.device.phone import stages
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.results import PhoneSettings
 from fer_opt.device.phone.session import bench_phone
@@ -557,7 +608,5 @@ def test_several_benches_of_one_phone_at_once_leave_one(
 def test_a_phone_that_does_not_answer_is_one_error(jobs: list[TimingJob]) -> None:
     with start_virtual_phone() as gone:
         open_link = opener(gone)
-    from fer_opt.device.phone.session import bench_phone
-
     with pytest.raises(LinkLostError):
         bench_phone(open_link, jobs, SHORT)

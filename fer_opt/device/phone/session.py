@@ -25,7 +25,12 @@ from fer_opt.device.phone.reconnect import Steady
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings, RunnerFacts
 from fer_opt.device.phone.samples import Prepared, prepare_models
 from fer_opt.device.phone.settings import Hold, hold_settings
-from fer_opt.device.phone.stages import compare_all_outputs, profile_all_operators, time_blocks
+from fer_opt.device.phone.stages import (
+    check_request,
+    compare_all_outputs,
+    profile_all_operators,
+    time_blocks,
+)
 from fer_opt.device.phone.trust import judge
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.runner import Runner, choose_runner, is_emulated
@@ -48,7 +53,7 @@ def bench_phone(
     save: Callable[[PhoneRun], None] = lambda _: None,
     progress: Progress = SILENT,
     wait: Callable[[float], None] = time.sleep,
-    reconnect_s: float = 60.0,
+    reconnect_s: float = 120.0,
 ) -> PhoneRun:
     """Time models on one phone and leave it as it was.
 
@@ -76,8 +81,11 @@ def bench_phone(
         MeasurementError: nothing can be timed so.
     """
     settings = settings or PhoneSettings()
+    check_request(jobs, settings)
     with _opened(open_link, progress, reconnect_s) as steady, _locked(steady) as phone:
         cautions = list(readiness(phone, settings))
+        if phone.virtual:  # has nothing to cool
+            settings = dataclasses.replace(settings, cool_down_s=min(1.0, settings.cool_down_s))
         chosen = _choose_runner(phone, runner)
         run = _begin(phone, steady, chosen, jobs, settings, already, progress)
         if run.complete:

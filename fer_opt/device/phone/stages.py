@@ -4,20 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fer_opt.device.benchmark_model import BenchmarkRequest
 from fer_opt.device.blocks import BlockRules, measure_blocks
 from fer_opt.device.phone import operators, outputs
 from fer_opt.device.phone.book import Book, blocks_of
+from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.device import PhoneDevice, PlacedModel
+from fer_opt.device.phone.results import PhoneSettings
 from fer_opt.device.phone.settings import Hold
 from fer_opt.device.protocol import TimingJob
-from fer_opt.device.schedule import new_session
+from fer_opt.device.schedule import new_session, plan_order
 from fer_opt.errors import MeasurementError
 from fer_opt.progress import Progress
 
-__all__ = ["compare_all_outputs", "profile_all_operators", "time_blocks"]
+__all__ = ["check_request", "compare_all_outputs", "profile_all_operators", "time_blocks"]
 
 SIGN_OF_LIFE_S = 20.0
 """How often the phone's watchdog hears of us during pauses; see ``session.QUIET_S``."""
+
+
+def check_request(jobs: Sequence[TimingJob], settings: PhoneSettings) -> None:
+    """Refuse what cannot be timed before a phone is touched.
+
+    Raises:
+        MeasurementError: there are no models, two of one name, or settings nothing can be timed
+            with.
+    """
+    plan_order([CANARY.model, *(job.model for job in jobs)], settings.rounds, settings.seed)
+    if not jobs:
+        raise MeasurementError("no model is to be timed; name one or more.")
+    if settings.outputs < 0:
+        raise MeasurementError(
+            f"{settings.outputs} samples cannot be compared; give 0 for none, or more."
+        )
+    _rules(settings)
+    BenchmarkRequest(
+        graph=CANARY.model,
+        runs=settings.runs,
+        warm_up_runs=settings.warm_up_runs,
+        threads=settings.threads,
+        max_s=settings.max_s,
+    )
+
+
+def _rules(settings: PhoneSettings) -> BlockRules:
+    return BlockRules(
+        rounds=settings.rounds,
+        seed=settings.seed,
+        canary_limit=settings.canary_limit,
+        cool_down_s=settings.cool_down_s,
+        tries=settings.tries,
+    )
 
 
 def time_blocks(
@@ -35,7 +72,6 @@ def time_blocks(
         RunnerError: nothing can be timed with this runner.
         PhoneError: the phone is gone or cannot be used.
     """
-    settings = book.run.settings
 
     def pause(seconds: float) -> None:
         while seconds > 0:
@@ -47,13 +83,7 @@ def time_blocks(
     blocks = measure_blocks(
         device,
         jobs,
-        BlockRules(
-            rounds=settings.rounds,
-            seed=settings.seed,
-            canary_limit=settings.canary_limit,
-            cool_down_s=settings.cool_down_s,
-            tries=settings.tries,
-        ),
+        _rules(book.run.settings),
         time_canary=device.time_canary,
         session=new_session(),
         already=blocks_of(book.run),
