@@ -40,11 +40,11 @@ def prepare_other(name: str, folder: Path) -> Bench:
 
 
 def patterns(size: int, seed: int) -> Dataset:
-    """Eight patterns of 4x4 colours, half hidden in noise."""
+    """Eight patterns of 4x4 colours in noise."""
     colours = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).repeat(16, 1).repeat(16, 2)
     noise = np.random.default_rng(seed).integers(0, 256, (size, SIDE, SIDE, 3))
     labels = np.arange(size) % 8
-    images = ((colours[labels] + noise) // 2).astype(np.uint8)
+    images = ((2 * colours[labels] + noise) // 3).astype(np.uint8)
     return Dataset(
         name="patterns",
         source=f"seed {seed}",
@@ -66,5 +66,5 @@ def learnt(name: str, images: np.ndarray, labels: np.ndarray) -> Any:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.8  # Keras's 0.99 or 0.999 wants thousands of steps
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
-    network.fit(images, labels, epochs=6, batch_size=32, verbose=0)
+    network.fit(images, labels, epochs=12, batch_size=32, verbose=0)
     return network

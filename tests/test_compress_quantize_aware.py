@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from fer_opt.backend import tf, tf_keras
+from fer_opt.backend import keras3, tf, tf_keras
 from fer_opt.compress.fake_quant import FakeQuant, is_quantize_aware
 from fer_opt.compress.materials import Materials
 from fer_opt.compress.quantize_aware import quantize_aware
@@ -22,7 +23,7 @@ from fer_opt.data import DataSpec, open_dataset, to_tf_data
 from fer_opt.errors import RecipeError
 from fer_opt.flatbuffer import take_census
 from fer_opt.interpreter import Classifier
-from fer_opt.keras_io import from_keras
+from fer_opt.keras_io import from_keras, to_functional
 from fer_opt.models import NAMES, build
 from fer_opt.recipe import parse_recipe
 
@@ -240,12 +241,16 @@ def test_every_architecture_becomes_integer_throughout(name, tmp_path):
 
 @pytest.mark.slow
 def test_mobilenet_v3_becomes_integer_throughout(tmp_path):
-    tf_keras.utils.set_random_seed(0)
-    network = tf_keras.applications.MobileNetV3Small(
-        input_shape=(64, 64, 3), weights=None, classes=8, include_preprocessing=False
-    )
-    images = np.random.default_rng(1).random((24, 64, 64, 3), np.float32)
-    check_architecture(settled(network, images), images, tmp_path)
+    """As users of Keras 3 have it: preprocessing inside, residuals, gates, hard swish."""
+    keras3().utils.set_random_seed(0)
+    made = keras3().applications.MobileNetV3Small(input_shape=(64, 64, 3), weights=None, classes=8)
+    images = 255 * np.random.default_rng(1).random((24, 64, 64, 3), np.float32)
+    network = settled(to_functional(model_of(made)), images)
+    check_architecture(network, images, tmp_path)
+    convention = dataclasses.replace(convention_of((64, 64, 3)), high=255.0)
+    path = tmp_path / "plain.tflite"
+    path.write_bytes(convert(model_of(network), parse_recipe("int8"), convention, images))
+    assert take_census(path).float_operators == {}
 
 
 def check_architecture(network: Any, images: np.ndarray, folder: Path) -> None:
