@@ -192,6 +192,7 @@ def test_a_runner_that_does_not_fit_a_real_phone_is_refused(
 def test_a_virtual_phone_gets_our_own_runner(tmp_path: Path) -> None:
     chosen = choose_runner(J3, virtual=True, cache=tmp_path)
     assert chosen == own_runner() == choose_runner(J3, virtual=True, runner=own_runner_path())
+    assert str(own_runner_path().parent) not in chosen.source
     assert (chosen.path, chosen.name, chosen.abi) == (own_runner_path(), OWN_NAME, "any")
     assert chosen.is_script
 

@@ -99,7 +99,7 @@ def push_changed(
     if missing and free_bytes is not None and free_bytes < size_bytes + RESERVE_BYTES:
         _make_room(link, size_bytes + RESERVE_BYTES, free_bytes, wanted)
     if missing:
-        with progress.stage("pushing to the phone", size_bytes) as advance:
+        with progress.stage("Pushing to the phone", size_bytes) as advance:
             for file in missing:
                 _send(link, file, tool, advance)
     return Pushed(

@@ -118,7 +118,7 @@ def named_runner(path: Path) -> Runner:
     return Runner(
         path=path,
         name=OWN_NAME if own else "benchmark_model",
-        source=str(path),
+        source="shipped with fer-opt" if own else str(path),
         fetched_at="",
         sha256=digest,
         size_bytes=size_bytes,
