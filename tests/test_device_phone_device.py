@@ -73,7 +73,7 @@ def ready(phone: VirtualPhone) -> Iterator[Ready]:
             steady.note_boot(facts.boot_id)
             with tempfile.TemporaryDirectory() as scratch:
                 prepared, failures = prepare_models(
-                    jobs, Path(scratch), rounds=wanted.rounds, outputs=0, seed=0
+                    jobs, Path(scratch), rounds=wanted.rounds, outputs=0
                 )
                 assert not failures
                 chosen = choose_runner(facts.abis, runner=runner, virtual=True)

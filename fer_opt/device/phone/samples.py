@@ -22,6 +22,9 @@ from fer_opt.flatbuffer import TensorFacts
 
 __all__ = ["Prepared", "prepare_models"]
 
+RANDOM_SEED = 0
+"""Of random inputs: always the same, so that they are pushed once."""
+
 MOST_INPUTS = 8
 """Different samples of a model that are pushed; later rounds begin again with the first."""
 
@@ -51,7 +54,7 @@ class Prepared:
 
 
 def prepare_models(
-    jobs: Sequence[TimingJob], folder: Path, *, rounds: int, outputs: int, seed: int
+    jobs: Sequence[TimingJob], folder: Path, *, rounds: int, outputs: int
 ) -> tuple[tuple[Prepared, ...], tuple[ModelFailure, ...]]:
     """Write inputs and expected outputs of ``jobs`` into ``folder``.
 
@@ -60,7 +63,6 @@ def prepare_models(
         folder: for the files.
         rounds: to be fed, each another sample as far as there are that many.
         outputs: samples whose outputs are wanted.
-        seed: of the random values.
 
     Returns:
         The models that can be timed, and those that cannot, with the reasons.
@@ -76,7 +78,7 @@ def prepare_models(
                 request: SampleJob = {
                     "path": str(job.path),
                     "inputs": None if job.inputs is None else str(job.inputs),
-                    "seed": seed,
+                    "seed": RANDOM_SEED,
                     "inputs_wanted": max(outputs, min(rounds, MOST_INPUTS)),
                     "outputs_wanted": outputs,
                     "folder": str(folder),

@@ -226,7 +226,6 @@ def _prepared(book: Book, jobs: Sequence[TimingJob]) -> Iterator[tuple[Prepared,
             Path(scratch),
             rounds=book.run.settings.rounds,
             outputs=book.run.settings.outputs,
-            seed=book.run.settings.seed,
         )
         if broken := [one for one in failures if one.model == CANARY.model]:
             raise MeasurementError(broken[0].reason)
