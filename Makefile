@@ -9,8 +9,10 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/fer-opt demo --out runs/demo
 
+# Two at a time, as most tests wait or use one core; then those that compare times.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: $(STAMP)
 	$(BIN)/ruff check .

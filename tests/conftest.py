@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ import pytest
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
 
 REAL_DATA = os.environ.get("FER_OPT_REAL_DATA", "")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C and a closed terminal also where the suite was started to ignore them.
+
+    A shell's background jobs and nohup do that, and processes that tests start would inherit it.
+    """
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -59,17 +59,21 @@ def python(code: str) -> str:
     [["--help"], ["bench", "--help"], ["report", "--help"], ["run", "--help"], ["models"]],
 )
 def test_start_up_takes_less_than_a_second_and_no_tensorflow(words):
-    """The best of three, because another process may hold the machine up."""
+    """The CPU time of the best of three: other processes may hold the machine up meanwhile."""
     command = [sys.executable, "-X", "importtime", "-m", "fer_opt", *words]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     modules = {line.rsplit("|", 1)[-1].strip() for line in shown.splitlines()}
     assert not modules & {"tensorflow", "keras", "tf_keras", "pandas", "altair", "scipy.stats"}
     times = []
     for _ in range(3):
-        begin = time.perf_counter()
+        before = os.times()
         subprocess.run([*command[:1], *command[3:]], capture_output=True, check=True)
-        times.append(time.perf_counter() - begin)
-    assert min(times) < 1.0
+        after = os.times()
+        times.append(
+            after.children_user + after.children_system
+            - before.children_user - before.children_system
+        )  # fmt: skip
+    assert 0 < min(times) < 1.0
 
 
 def test_bench_and_report_never_load_tensorflow():
@@ -139,13 +143,16 @@ def test_bench_json_holds_every_inference(tflite, fer_opt):
 
 def test_ctrl_c_says_so_and_leaves_no_worker(tflite):
     command = [sys.executable, "-m", "fer_opt", "bench", "int8.tflite", "--processes", "9999"]
-    process = subprocess.Popen(command, cwd=tflite, stderr=subprocess.PIPE, text=True)
-    parent = psutil.Process(process.pid)
-    deadline = time.monotonic() + 60
-    while not (workers := parent.children()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with subprocess.Popen(command, cwd=tflite, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            parent = psutil.Process(process.pid)
+            deadline = time.monotonic() + 60
+            while not (workers := parent.children()) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "stopped" in err
     assert "Traceback" not in err

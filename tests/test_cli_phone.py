@@ -383,14 +383,17 @@ def test_phone_virtual_says_how_to_use_it_and_ends_clean(end, home, tmp_path):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         assert process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            text += process.stdout.readline()
-        told = json.loads(text)
-        assert told["address"] == f"tcp:127.0.0.1:{told['port']}"
-        process.send_signal(getattr(signal, end))
-        process.wait(timeout=30)
         assert process.stderr is not None
+        try:
+            text = ""
+            while not text.endswith("}\n") and (line := process.stdout.readline()):
+                text += line
+            told = json.loads(text)
+            assert told["address"] == f"tcp:127.0.0.1:{told['port']}"
+            process.send_signal(getattr(signal, end))
+            process.wait(timeout=30)
+        finally:
+            process.kill()
         assert (process.returncode, "Traceback" in process.stderr.read()) == (0, False)
     assert list(tmp_path.iterdir()) == []
 
@@ -414,16 +417,19 @@ def test_ctrl_c_gives_the_phone_back_and_a_rerun_goes_on(sound, models, home, tm
     words = ["bench", str(models / "int8.tflite"), "--on", sound.address, "--rounds", "60"]
     command = [sys.executable, "-m", "fer_opt", *words, "--runs", "3", "--out", "b"]
     settings = sound.settings
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     path = tmp_path / "b" / "record.json"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if path.exists() and read_bench_record(path).phones[0].measurements:
-            break
-        time.sleep(0.05)
-    assert sound.settings != settings
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                if path.exists() and read_bench_record(path).phones[0].measurements:
+                    break
+                time.sleep(0.05)
+            assert sound.settings != settings
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, err
     assert "stopped" in err
     assert "Traceback" not in err

@@ -552,6 +552,7 @@ class TestListing:
             list_phones("server")
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(ADB is None, reason="no adb here")
 def test_pushing_keeps_up_with_the_genuine_adb(home: Path) -> None:
     specification = importlib.util.spec_from_file_location(

@@ -505,6 +505,7 @@ LIMITS: Any = {
 }  # fmt: skip
 
 
+@pytest.mark.alone
 def test_warm_up_that_never_settles_ends_at_its_limit() -> None:
     growing = ((lambda step=step: busy(0.05 * 1.4**step)) for step in range(100))
     times, steady = host_worker.warm_up(growing, LIMITS)
@@ -514,6 +515,7 @@ def test_warm_up_that_never_settles_ends_at_its_limit() -> None:
     assert (len(times), steady) == (6, False)  # never less than two windows
 
 
+@pytest.mark.alone
 def test_warm_up_ends_when_steady() -> None:
     falling = ((lambda step=step: busy(5.0 if step < 4 else 1.0)) for step in range(100))
     times, steady = host_worker.warm_up(falling, {**LIMITS, "warm_up_max_runs": 90})
@@ -522,6 +524,7 @@ def test_warm_up_ends_when_steady() -> None:
     assert min(times[:4]) >= 5.0
 
 
+@pytest.mark.alone
 def test_the_timed_span_adds_less_than_a_hundredth_to_5_ms() -> None:
     # A load whose length is known: preempted calls only take longer, so the shortest tells.
     def known_load() -> Iterator[Callable[[], None]]:
@@ -534,6 +537,7 @@ def test_the_timed_span_adds_less_than_a_hundredth_to_5_ms() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_bare_loop_gives_the_same_time(tmp_path: Path) -> None:
     overhead = benchmark("overhead")
     model = tmp_path / "five_ms.tflite"

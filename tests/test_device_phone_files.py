@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -59,12 +60,13 @@ def pair(phone: VirtualPhone) -> Iterator[tuple[VirtualPhone, Link]]:
 
 
 def on_phone(phone: VirtualPhone) -> dict[str, bytes]:
+    """What lies there, without what is renamed or removed at this moment."""
     folder = phone.folder / "fer-opt"
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
 
 
 class Counter(Silent):

@@ -249,6 +249,7 @@ def test_a_phone_that_stays_hot_is_not_trusted(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(
     os.getloadavg()[0] > (os.cpu_count() or 1),
     reason="this computer is too busy to slow a virtual phone down evenly",

@@ -572,6 +572,7 @@ def test_files_beside_it_are_not_imported(models: Path, program: Path, tmp_path:
     assert run(beside, *words, cwd=tmp_path).status == 0
 
 
+@pytest.mark.alone
 def test_its_times_are_those_of_a_bare_loop(models: Path, program: Path) -> None:
     """The fastest of fresh processes in turn: what else the machine does only ever adds."""
     loop = (
