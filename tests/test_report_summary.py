@@ -194,6 +194,11 @@ def test_verdict_follows_the_interval_not_the_median(times, budget, words):
     assert words in tell(summary).headline.replace("\u00a0", " ")
 
 
+def test_a_share_of_the_budget_is_never_nothing():
+    told = tell(summarise(variants_of(BASE, time=dict.fromkeys(NAMES, 0.154))))
+    assert "less than 0.1\u00a0% of the budget" in told.budget
+
+
 def test_story_shouts_labels_never_predicted():
     story = tell(summarise(sample_record()))
     assert story.warnings[0].headline == "Never predicted: contempt"

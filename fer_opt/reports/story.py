@@ -178,7 +178,7 @@ def _budget(record: RunRecord, advice: Recommendation) -> str:
     if latency is None:
         return ""
     share = latency.median_ms / record.target_ms
-    text = percent(share, 0 if share >= 0.1 else 1)
+    text = percent(share, 0 if share >= 0.1 else 1) if share >= 0.0005 else "less than 0.1\u00a0%"
     return f"The classifier alone takes {text} of the budget {here(record)}."
 
 
