@@ -15,8 +15,11 @@ from fer_opt.data import (
     reduce_dataset,
     split_dataset,
 )
+from fer_opt.data.spec import canonical_split
+from fer_opt.errors import DatasetError
 from fer_opt.experiment.specification import DataSection, Experiment
 from fer_opt.progress import Progress
+from fer_opt.recipe import parse_recipe
 
 __all__ = ["Sources", "open_sources"]
 
@@ -32,7 +35,7 @@ class Sources:
 
     Attributes:
         evaluation: accuracy is measured on these.
-        training: the model, or the steps of a recipe, train on these; None where nothing does.
+        training: the model, or the steps of a recipe, learn from these; None where nothing does.
         calibration: the representative dataset is drawn from these.
     """
 
@@ -45,11 +48,13 @@ def open_sources(experiment: Experiment, base: Path, progress: Progress) -> Sour
     """Open every dataset the experiment names; paths are relative to ``base``.
 
     Raises:
-        DatasetError: one is missing, empty, or not what it claims to be.
+        DatasetError: one is missing, empty, or not what it claims to be, or the network would be
+            judged by images it learned from.
     """
     section = data_spec(experiment.data, base)
-    if experiment.model.architecture is not None or experiment.trains:
+    if experiment.learns:
         training, evaluation = _train_and_test(experiment, section, progress)
+        _refuse_shared(training, evaluation, "training.split")
     else:
         training, evaluation = None, open_split(experiment.data, section, progress)
     if section.kind in ("folder", "affectnet") and not experiment.data.skip_bad:
@@ -58,6 +63,8 @@ def open_sources(experiment: Experiment, base: Path, progress: Progress) -> Sour
     if experiment.calibration.split is not None:
         spec = dataclasses.replace(section, split=experiment.calibration.split)
         calibration = open_split(experiment.data, spec, progress)
+        if _ranks_by_calibration(experiment):
+            _refuse_shared(calibration, evaluation, "calibration.split")
     return Sources(evaluation, training, calibration)
 
 
@@ -104,26 +111,55 @@ def _read_all(dataset: Dataset, progress: Progress) -> None:
 def _train_and_test(
     experiment: Experiment, spec: DataSpec, progress: Progress
 ) -> tuple[Dataset, Dataset]:
-    """The training and test splits, or a 90/10 split where the dataset has none."""
+    """The training and test splits, or a 90/10 split of everything where they are not apart.
+
+    A split that the user names is evaluated or refused, never trained on.
+    """
     section, wanted = experiment.data, experiment.training
+
+    def opened(split: str | None, size: int = spec.size) -> Dataset:
+        return open_split(section, dataclasses.replace(spec, split=split, size=size), progress)
+
     if spec.kind == "synthetic":
-        training_spec = dataclasses.replace(
-            spec, split=wanted.split, size=wanted.samples or SYNTHETIC_TRAINING
-        )
-        test_spec = dataclasses.replace(spec, split=section.split or "test")
-        return open_split(section, training_spec, progress), open_split(
-            section, test_spec, progress
-        )
+        training = opened(wanted.split, wanted.samples or SYNTHETIC_TRAINING)
+        return training, opened(section.split or "test")
+    if section.split is not None and canonical_split(section.split) != "all":
+        evaluation = opened(section.split)
+        try:
+            return opened(wanted.split), evaluation
+        except NoSuchSplitError as exc:
+            raise NoSuchSplitError(
+                f"{section.path} has no split {wanted.split} to learn from beside the split "
+                f"{section.split}; name another as training.split, or leave data.split out to "
+                "learn from 90 % of all images and evaluate on the others."
+            ) from exc
     try:
-        training = open_split(section, dataclasses.replace(spec, split=wanted.split), progress)
-        evaluation = open_split(
-            section, dataclasses.replace(spec, split=section.split or "test"), progress
-        )
+        return opened(wanted.split), opened(section.split or "test")
     except NoSuchSplitError:
-        whole = open_split(section, dataclasses.replace(spec, split=section.split), progress)
+        whole = opened(section.split)
         progress.say(
-            f"{whole.name} has no splits of its own; training on a stratified 90 % and "
-            "evaluating on the other 10 %."
+            f"{whole.name} is not divided into images to learn from and images to judge by; "
+            "training on a stratified 90 % and evaluating on the other 10 %."
         )
-        training, evaluation = split_dataset(whole, TEST_FRACTION, section.seed)
-    return training, evaluation
+        return split_dataset(whole, TEST_FRACTION, section.seed)
+
+
+def _refuse_shared(learned_from: Dataset, evaluation: Dataset, key: str) -> None:
+    """Refuse to judge a network by images it learned from."""
+    shared = {sample.source for sample in learned_from.samples}
+    count = sum(sample.source in shared for sample in evaluation.samples)
+    if count:
+        raise DatasetError(
+            f"{count} of the {len(evaluation)} images of {evaluation.name} are also in "
+            f"{learned_from.name}, from which the network learns; state splits that share none as "
+            f"data.split and {key}."
+        )
+
+
+def _ranks_by_calibration(experiment: Experiment) -> bool:
+    """Whether channels are chosen by the labels of the representative dataset."""
+    return any(
+        step.keywords.get("importance") == "taylor"
+        for text in experiment.recipes
+        for step in parse_recipe(text).steps
+    )

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fer_opt.errors import ExperimentError
+from fer_opt.data.spec import canonical_split
+from fer_opt.errors import DatasetError, ExperimentError
 from fer_opt.experiment.sections import (
     CalibrationSection,
     DataSection,
@@ -71,9 +72,11 @@ class Experiment:
     phone: PhoneSection = PhoneSection()
 
     @property
-    def trains(self) -> bool:
-        """Whether any recipe trains the network."""
-        return any(parse_recipe(text).trains for text in self.recipes)
+    def learns(self) -> bool:
+        """Whether anything is trained, or chosen by labelled images."""
+        return self.model.architecture is not None or any(
+            parse_recipe(text).learns for text in self.recipes
+        )
 
 
 _ADAPTER = TypeAdapter(Experiment)
@@ -134,7 +137,7 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         RecipeError: a recipe cannot be read.
     """
     model, latency, phone = experiment.model, experiment.latency, experiment.phone
-    trains = model.architecture is not None or experiment.trains
+    recipes = tuple(str(parse_recipe(text)) for text in experiment.recipes)
     rules = {
         "model: give either path or architecture": (model.path is None)
         == (model.architecture is None),
@@ -142,10 +145,11 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         and experiment.data.path is None,
         "data.reduce: a share above 0 and at most 1": not 0 < experiment.data.reduce <= 1,
         "data.samples: at least 2": (experiment.data.samples or 2) < 2,
-        "recipes: at least one, each only once": not experiment.recipes
-        or len(set(experiment.recipes)) != len(experiment.recipes),
+        "recipes: at least one, each only once, be it by its text or by its name on the shelf": (
+            not recipes or len(set(recipes)) != len(recipes)
+        ),
         "training.split: another split than data.split, or accuracy is measured on images the "
-        "network was trained on": trains and experiment.data.split == experiment.training.split,
+        "network was trained on": experiment.learns and _one_split(experiment, where),
         "target_ms: above 0": not experiment.target_ms > 0,
         "training: epochs, batch and learning_rate above 0": min(
             experiment.training.epochs,
@@ -167,8 +171,22 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
     for rule, broken in rules.items():
         if broken:
             raise ExperimentError(f"{where}: {rule}.")
-    recipes = tuple(str(parse_recipe(text)) for text in experiment.recipes)
     return dataclasses.replace(experiment, recipes=recipes)
+
+
+def _one_split(experiment: Experiment, where: str) -> bool:
+    """Whether training and evaluation name the same images, in whatever words.
+
+    ``data.split = "all"`` may be a dataset without splits, which is divided once it is open.
+    """
+    if experiment.data.split is None:
+        return False
+    try:
+        evaluated = canonical_split(experiment.data.split)
+        trained = canonical_split(experiment.training.split)
+    except DatasetError as exc:
+        raise ExperimentError(f"{where}: {exc}") from exc
+    return trained in (evaluated, "all")
 
 
 def experiment_toml(experiment: Experiment) -> str:

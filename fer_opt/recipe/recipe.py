@@ -51,16 +51,20 @@ class Step:
         return bool(self.keywords.get("epochs", 0))
 
     @property
-    def needs_data(self) -> bool:
-        """Whether it wants images, be it to train, to calibrate or to score."""
+    def learns(self) -> bool:
+        """Whether it trains, or chooses by labelled images; others must judge what it made."""
         chosen = self.keywords
         return (
-            STEPS[self.name].needs_data
-            or self.trains
+            self.trains
             or chosen.get("importance") == "taylor"
             or chosen.get("allocation") == "sensitivity"
-            # The converter quantizes weights alone without images, and so does ai-edge-quantizer.
         )
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it wants images, be it to learn from or to calibrate."""
+        # The converter quantizes weights alone without images, and so does ai-edge-quantizer.
+        return STEPS[self.name].needs_data or self.learns
 
     def __str__(self) -> str:
         kind, chosen = STEPS[self.name], self.keywords
@@ -110,6 +114,11 @@ class Recipe:
     def trains(self) -> bool:
         """Whether any step trains the network."""
         return any(step.trains for step in self.steps)
+
+    @property
+    def learns(self) -> bool:
+        """Whether any step trains, or chooses by labelled images."""
+        return any(step.learns for step in self.steps)
 
     def __str__(self) -> str:
         return " > ".join(map(str, self.steps))
