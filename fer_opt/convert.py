@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from fer_opt.recipe import Recipe, Step
 from fer_opt.reports.record import Variant
 
 __all__ = ["check_conversion", "convert", "file_stem", "freeze", "make_variant"]
+
+LONGEST_STEM = 120
+"""Characters of a file name before its suffixes; file systems take 255 bytes."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -72,8 +76,17 @@ def make_variant(
 
 
 def file_stem(recipe: Recipe) -> str:
-    """A file name for a recipe: ``int8(io=float)`` becomes ``int8_io_float``."""
-    return "_".join("".join(c if c.isalnum() else " " for c in str(recipe)).split())
+    """A file name of its own for a recipe: ``int8(io=float)`` becomes ``int8_io_float``.
+
+    Words and numbers say which recipe it is; quoted text and what is cut off do not, so a hash of
+    the recipe stands in their place.
+    """
+    text = str(recipe)
+    stem = "_".join("".join(c if c.isascii() and c.isalnum() else " " for c in text).split())
+    if '"' not in text and len(stem) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{stem[: LONGEST_STEM - 9].rstrip('_')}_{digest}"
 
 
 def convert(

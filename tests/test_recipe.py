@@ -91,6 +91,8 @@ def test_nonsense_is_refused_in_a_sentence(text):
         ("cluster(2.5)", "a whole number"),
         ("fine_tune(0)", "at least 1"),
         ("cluster(True)", "not True"),
+        ("fine_tune(1e999)", "a whole number at least 1, not inf"),
+        ("fine_tune(1, temperature=1e999)", "at most 100, not inf"),
         ("int8(3)", "takes no value without a name"),
         ("prune_magnitude(0.5) > low_rank(0.9)", "put low_rank first"),
         ("cluster(16) > prune_magnitude(0.5)", "put cluster after it"),
@@ -151,3 +153,35 @@ def test_every_step_takes_the_options_its_text_promises():
         assert {item.name: item.default for item in options} == {
             key: option.default for key, option in STEPS[name].options.items()
         }
+
+
+def test_every_recipe_has_a_file_name_of_its_own():
+    recipes = [
+        'prune_channels(0.5, layers="conv_1*:0") > int8',
+        'prune_channels(0.5, layers="conv_1:0") > int8',
+        'prune_channels(0.5, layers="Conv_1:0") > int8',
+        f'prune_channels(0.5, layers="{"a" * 300}:0") > int8',
+        f'prune_channels(0.5, layers="{"a" * 301}:0") > int8',
+        " > ".join(["fine_tune(2)"] * 30 + ["int8"]),
+        " > ".join(["fine_tune(2)"] * 31 + ["int8"]),
+        *(item.text for item in SHELF),
+    ]
+    stems = [file_stem(parse_recipe(text)) for text in recipes]
+    assert len({stem.lower() for stem in stems}) == len(recipes)
+    assert max(map(len, stems)) <= 120
+
+
+def test_file_names_of_plain_recipes_say_all_of_them():
+    assert file_stem(parse_recipe("quick")) == "int8"
+    assert file_stem(parse_recipe("int8(io=float)")) == "int8_io_float"
+    assert file_stem(parse_recipe("quarter")) == (
+        "prune_channels_0_5_fine_tune_3_distill_0_5_prune_channels_0_5_fine_tune_6_distill_0_5_"
+        "quantize_aware_2_int8"
+    )
+
+
+def test_recipes_know_when_others_must_judge_them():
+    assert parse_recipe("fine_tune(1)").learns
+    assert parse_recipe("prune_channels(0.5, importance=taylor)").learns
+    assert parse_recipe("prune_channels(0.5, allocation=sensitivity)").learns
+    assert not parse_recipe("prune_channels(0.5) > int8").learns
