@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 from fer_opt.convention import AFFECTNET_LABELS
+from fer_opt.convert import make_variant
 from fer_opt.errors import ConventionError, DatasetError, ExperimentError, FerOptError, ModelError
+from fer_opt.experiment import variants
 from fer_opt.experiment.run import run_experiment
 from fer_opt.experiment.specification import experiment_toml, read_experiment
+from fer_opt.files import sha256_of
 from fer_opt.reports.record import RunRecord, read_record
 
 EXPERIMENT = """
@@ -103,6 +106,31 @@ def test_a_lost_or_altered_variant_is_made_again(folder):
     path.write_bytes(b"not what it was")
     again = run(folder, folder / "out")
     assert without_times(again) == without_times(first)
+
+
+@pytest.mark.parametrize("changed", ["float32", "int8"])
+def test_what_was_measured_on_another_file_is_measured_again(changed, folder, monkeypatch):
+    first = run(folder, folder / "out")
+    (variant,) = (item for item in first.variants if item.recipe == changed)
+    (folder / "out" / variant.path).unlink()
+
+    def other(model, recipe, *rest):
+        made = make_variant(model, recipe, *rest)
+        path = rest[-2] / rest[-1]
+        path.write_bytes(path.read_bytes() + bytes(16))
+        return dataclasses.replace(made, sha256=sha256_of(path))
+
+    monkeypatch.setattr(variants, "make_variant", other)
+    predicted = {item.recipe: folder / "out" / item.predictions_path for item in first.accuracies}
+    earlier = {recipe: path.stat().st_mtime_ns for recipe, path in predicted.items()}
+    again = run(folder, folder / "out")
+    # Every other accuracy is paired with float32's.
+    for recipe in {changed} | ({"int8"} if changed == "float32" else set()):
+        assert predicted[recipe].stat().st_mtime_ns != earlier[recipe]
+    assert [item.recipe for item in again.accuracies] == ["float32", "int8"]
+    files = {item.recipe: item.sha256 for item in again.variants}
+    assert all(item.model_sha256 == files[item.model] for item in again.measurements)
+    assert len(again.measurements) == 6
 
 
 @pytest.mark.slow

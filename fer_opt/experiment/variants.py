@@ -14,6 +14,7 @@ from fer_opt.convert import file_stem, make_variant
 from fer_opt.data import Dataset, stratified_sample
 from fer_opt.errors import ConversionError, ModelError, RecipeError
 from fer_opt.experiment.compression import STEP_SAMPLES, Workshop, open_workshop
+from fer_opt.experiment.evaluation import FLOAT
 from fer_opt.experiment.saving import Save
 from fer_opt.experiment.settle import gather
 from fer_opt.experiment.sources import Sources
@@ -23,7 +24,13 @@ from fer_opt.files import make_folder, sha256_of
 from fer_opt.keras_io import TrainedModel
 from fer_opt.progress import Progress
 from fer_opt.recipe import parse_recipe
-from fer_opt.reports.record import RefusedRecipe, RepresentativeSet, RunRecord, StepResult
+from fer_opt.reports.record import (
+    RefusedRecipe,
+    RepresentativeSet,
+    RunRecord,
+    StepResult,
+    Variant,
+)
 
 __all__ = ["CHECK_SAMPLES", "draw_representative", "make_variants"]
 
@@ -47,7 +54,7 @@ def make_variants(
     """Make, convert and check every variant that is not yet there.
 
     A recipe that cannot be carried out on this model is written down with the reason, and the
-    others go on.
+    others go on; it is tried again when the run is, for its reason may be gone by then.
 
     Raises:
         RecipeError, ModelError, ConversionError: not one of the recipes can be carried out.
@@ -57,9 +64,10 @@ def make_variants(
         for variant in record.variants
         if (out / variant.path).is_file() and sha256_of(out / variant.path) == variant.sha256
     }
-    refused = {item.recipe: item for item in record.refused}
-    if len(kept) + len(refused) == len(experiment.recipes):
+    if len(kept) == len(experiment.recipes):
         return record
+    before = {variant.recipe: variant.sha256 for variant in record.variants}
+    refused: dict[str, RefusedRecipe] = {}
     make_folder(out / "models")
     recipes = [parse_recipe(text) for text in experiment.recipes]
     samples, _ = gather(
@@ -75,7 +83,7 @@ def make_variants(
         representative = drawn[0]
         record = dataclasses.replace(record, representative=facts)
     for recipe in recipes:
-        if str(recipe) in kept or str(recipe) in refused:
+        if str(recipe) in kept:
             continue
         made: TrainedModel = model
         steps: tuple[StepResult, ...] = ()
@@ -90,7 +98,7 @@ def make_variants(
                         ),
                         record.convention,
                     ),
-                    sources.training if experiment.trains else None,
+                    sources.training,
                     drawn,
                     store,
                     progress,
@@ -112,6 +120,8 @@ def make_variants(
             progress.say(f"Left out: {recipe}. {exc}")
         else:
             kept[str(recipe)] = dataclasses.replace(variant, steps=steps)
+            if before.get(variant.recipe) != variant.sha256:
+                record = _without_results_of_others(record, variant)
         record = dataclasses.replace(
             record,
             variants=tuple(kept[text] for text in experiment.recipes if text in kept),
@@ -119,6 +129,22 @@ def make_variants(
         )
         save(record)
     return record
+
+
+def _without_results_of_others(record: RunRecord, made: Variant) -> RunRecord:
+    """The record without what was measured on another file of the same recipe."""
+    return dataclasses.replace(
+        record,
+        # Every other accuracy is paired with float32's.
+        accuracies=()
+        if made.recipe == FLOAT
+        else tuple(item for item in record.accuracies if item.recipe != made.recipe),
+        measurements=tuple(
+            item
+            for item in record.measurements
+            if item.model != made.recipe or item.model_sha256 == made.sha256
+        ),
+    )
 
 
 def draw_representative(
