@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import fer_opt
 from fer_opt.accuracy import wilson_interval
 from fer_opt.backend import tf, tf_keras
 from fer_opt.compress import fake_quant  # noqa: F401  (registers the layers a stored network may hold)
@@ -23,7 +22,8 @@ from fer_opt.compress.materials import Materials, Outcome
 from fer_opt.compress.steps import apply_step
 from fer_opt.convention import InputConvention
 from fer_opt.data import Dataset, split_dataset, to_tf_data
-from fer_opt.experiment.store import Entry, StepStore, key_of
+from fer_opt.errors import FerOptError, RecipeError
+from fer_opt.experiment.store import Entry, StepStore, key_of, made_by
 from fer_opt.keras_io import TrainedModel, from_keras, to_functional
 from fer_opt.noise import quiet
 from fer_opt.progress import Progress
@@ -114,7 +114,7 @@ class Workshop:
         return model, tuple(results)
 
     def _one_step(self, before: Compressed, step: Step, so_far: Sequence[Step]) -> Compressed:
-        key = key_of({"before": before.key, "step": str(step), "version": fer_opt.__version__})
+        key = key_of({"before": before.key, "step": str(step), "made_by": made_by()})
         if key in self._done:
             return self._done[key]
         text = " > ".join(map(str, so_far))
@@ -133,7 +133,7 @@ class Workshop:
         self.progress.say(f"{text} ...")
         tf_keras.utils.set_random_seed(self.materials.seed)
         started = time.perf_counter()
-        outcome: Outcome = apply_step(step, network, self.materials)
+        outcome = self._apply(step, network)
         entry = Entry(
             key=key,
             model=self.model.source,
@@ -145,6 +145,18 @@ class Workshop:
         with quiet():
             self.store.add(entry, lambda path: outcome.network.save(str(path)))
         return entry, outcome.network
+
+    def _apply(self, step: Step, network: Any) -> Outcome:
+        try:
+            return apply_step(step, network, self.materials)
+        except FerOptError:
+            raise
+        except Exception as exc:
+            cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+            raise RecipeError(
+                f"{step} cannot be carried out on {self.model.source} ({cause}); leave the step "
+                "out, or put another in its place."
+            ) from exc
 
     def _look(
         self, network: Any, step: str, title: str, took_s: float, notes: tuple[str, ...]
@@ -186,7 +198,7 @@ def open_workshop(
         convention: what its input holds.
         looked_at: images (n, height, width, channels) and labels (n,) on which every network is
             tried after each step.
-        training: images to train on; None where no recipe trains.
+        training: images to learn from; None where no recipe does.
         representative: images (n, height, width, channels) and labels (n,).
         store: of results.
         progress: is told how it goes.
@@ -211,8 +223,10 @@ def open_workshop(
         ),
         facts={
             "convention": dataclasses.asdict(convention),
-            "representative": hashlib.sha256(representative[0].tobytes()).hexdigest(),
-            "training": training and training.facts().fingerprint,
+            "representative": [
+                hashlib.sha256(part.tobytes()).hexdigest() for part in representative
+            ],
+            "training": training and [training.facts().fingerprint, training.content_digest()],
             "batch": batch,
             "seed": seed,
         },

@@ -6,7 +6,9 @@ goes on after the last finished step.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -19,15 +21,20 @@ from typing import Any
 import platformdirs
 from pydantic import TypeAdapter, ValidationError
 
+import fer_opt
 from fer_opt.errors import OutputError
 from fer_opt.files import make_folder
 
-__all__ = ["Entry", "StepStore", "default_store", "key_of"]
+__all__ = ["Entry", "StepStore", "default_store", "key_of", "made_by"]
 
 ENTRY_NAME, NETWORK_NAME = "step.json", "network.keras"
 
 CACHE_VARIABLE = "FER_OPT_CACHE"
 """Environment variable that names another folder."""
+
+STEP_PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-model-optimization", "tf-keras")
+STEP_CODE = ("compress", "keras_io")
+"""Packages of fer-opt in which a change may change what a step makes, at the same version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,18 @@ def default_store() -> StepStore:
 def key_of(facts: Mapping[str, object]) -> str:
     """A hash over everything a result depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def made_by() -> Mapping[str, str]:
+    """Which code carries out steps: versions of the libraries, and a hash of fer-opt's source."""
+    digest = hashlib.sha256()
+    package = Path(fer_opt.__file__).parent
+    for name in STEP_CODE:
+        for path in sorted((package / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    versions = {name: importlib.metadata.version(name) for name in STEP_PACKAGES}
+    return versions | {"fer-opt": fer_opt.__version__, "source": digest.hexdigest()}
 
 
 @dataclass(frozen=True, slots=True)
