@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_opt.data import DataSpec, open_dataset
+from fer_opt.compress.steps import apply_step
+from fer_opt.convention import AFFECTNET_LABELS
+from fer_opt.data import Dataset, DataSpec, open_dataset
 from fer_opt.errors import ExperimentError, RecipeError
+from fer_opt.experiment import compression, single
+from fer_opt.experiment.compression import Workshop, open_workshop
 from fer_opt.experiment.run import run_experiment
-from fer_opt.experiment.specification import read_experiment
+from fer_opt.experiment.specification import CalibrationSection, InputSection, read_experiment
 from fer_opt.experiment.store import StepStore
+from fer_opt.keras_io import from_keras
+from fer_opt.progress import SILENT
+from fer_opt.recipe import parse_recipe
 from fer_opt.reports.record import RunRecord
 
 EXPERIMENT = """
@@ -173,6 +181,41 @@ def test_nothing_that_can_be_carried_out_is_an_error(folder):
         run(folder, out="none")
 
 
+def test_a_step_that_breaks_is_left_out_with_its_cause_and_tried_again(folder, monkeypatch):
+    (folder / "small.toml").write_text(EXPERIMENT.replace("fine_tune(1)", "fold"))
+
+    def broken(step: Any, network: Any, materials: Any) -> Any:
+        if step.name == "fold":
+            raise ValueError("no such axis\nand much more")
+        return apply_step(step, network, materials)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compression, "apply_step", broken)
+        record = run(folder, out="again")
+    assert record.complete
+    assert len(record.variants) == 2
+    assert [item.recipe for item in record.refused] == [
+        "prune_channels(0.5, multiple=4) > fold > int8"
+    ]
+    reason = record.refused[0].reason
+    assert "fold cannot be carried out on model.keras (no such axis)" in reason
+    assert "\n" not in reason
+    record = run(folder, out="again")
+    assert not record.refused
+    assert [variant.recipe for variant in record.variants][2].endswith("> fold > int8")
+    assert len(record.accuracies) == 3
+
+
+def test_ctrl_c_in_a_step_stops_the_run(folder, monkeypatch):
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compression, "apply_step", interrupted)
+    shutil.rmtree(folder / "cache")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, out="again")
+
+
 def test_training_on_the_evaluated_images_is_refused(folder):
     text = EXPERIMENT.replace('path = "faces"', 'path = "faces"\nsplit = "train"')
     (folder / "small.toml").write_text(text)
@@ -189,6 +232,92 @@ def test_weights_alone_decide_whether_work_is_shared(folder, keras3_model):
     assert any(sentence.endswith(" ...") for sentence in spoken.sentences)
 
 
+@pytest.fixture
+def workshop(keras2_model, convention, images, tmp_path) -> Callable[..., Workshop]:
+    """Makes a workshop; all of them share a store."""
+    labels = np.arange(len(images)) % 8
+
+    def opened(labels: Any = labels, training: Dataset | None = None) -> Workshop:
+        return open_workshop(
+            from_keras(keras2_model, source="test", format_="Keras 2", sha256="0"),
+            convention,
+            (images, np.zeros(len(images), np.int64)),
+            training,
+            (images, labels),
+            StepStore(tmp_path / "cache"),
+            Spoken(),
+            batch=8,
+            seed=0,
+        )
+
+    return opened
+
+
+def test_labels_that_rank_channels_are_part_of_what_a_result_depends_on(workshop):
+    recipe = parse_recipe("prune_channels(0.5, importance=taylor, multiple=4)")
+    one, other = (
+        workshop(np.full(40, label)).carry_out(recipe)[0].keras.get_weights() for label in (0, 5)
+    )
+    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_results_of_other_code_are_not_taken_for_those_of_this(workshop, monkeypatch):
+    recipe = parse_recipe("fold")
+    first = workshop().carry_out(recipe)[0].sha256
+    assert workshop().carry_out(recipe)[0].sha256 == first
+    monkeypatch.setattr(compression, "made_by", lambda: {"tensorflow": "another"})
+    assert workshop().carry_out(recipe)[0].sha256 != first
+
+
+def test_results_depend_on_what_training_images_show_and_not_on_where_they_lie(workshop, tmp_path):
+    for label in AFFECTNET_LABELS:
+        for number in range(4):
+            path = tmp_path / "faces" / label / f"{number}.bmp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (24, 24), 9 * number).save(path)
+
+    def key(name: str) -> str:
+        faces = open_dataset(DataSpec("folder", str(tmp_path / name)))
+        return str(workshop(training=faces).trained().key)
+
+    first = key("faces")
+    shutil.copytree(tmp_path / "faces", tmp_path / "copy", copy_function=shutil.copyfile)
+    assert key("copy") == first
+    Image.new("L", (24, 24), 200).save(tmp_path / "copy" / "sad" / "1.bmp")
+    assert key("copy") != first
+
+
+def test_a_converted_model_is_judged_by_images_no_step_has_seen(
+    keras2_model, monkeypatch, tmp_path
+):
+    seen: dict[str, Any] = {}
+
+    def noted(*given: Any, **more: Any) -> Workshop:
+        seen["workshop"] = open_workshop(*given, **more)
+        return seen["workshop"]
+
+    monkeypatch.setattr(single, "open_workshop", noted)
+    (variant,), _ = single.convert_file(
+        from_keras(keras2_model, source="test", format_="Keras 2", sha256="0"),
+        [parse_recipe("fine_tune(1) > int8")],
+        InputSection(range=(0, 1)),
+        open_dataset(DataSpec("synthetic", split="train", size=160, image_size=24)),
+        CalibrationSection(samples=16),
+        tmp_path,
+        SILENT,
+    )
+    assert [step.samples for step in variant.steps] == [16]
+    materials = seen["workshop"].materials
+    streams = [
+        {image.tobytes() for batch, _ in stream(16, None) for image in batch.numpy()}
+        for stream in (materials.training, materials.validation)
+    ]
+    judged = {image.tobytes() for image in seen["workshop"].images}
+    calibrated = {image.tobytes() for image in materials.representative}
+    assert list(map(len, streams)) == [130, 14]
+    assert not judged & (streams[0] | streams[1] | calibrated)
+
+
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_a_real_model_trains_on_and_compresses(real_data, tmp_path):
@@ -200,7 +329,6 @@ recipes = ["float32", "prune_channels(0.25) > fine_tune(1, distill=0.5) > int8"]
 path = "{real_data}/mini_XCEPTION.hdf5"
 [data]
 path = "{real_data}/fer2013"
-split = "test"
 [input]
 range = [-1, 1]
 labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]

@@ -14,9 +14,9 @@ from fer_opt.convention import InputConvention
 from fer_opt.convert import file_stem, make_variant
 from fer_opt.data import Dataset, batches, split_dataset, stratified_sample
 from fer_opt.errors import ConversionError
-from fer_opt.experiment.compression import VALIDATION_FRACTION, open_workshop
+from fer_opt.experiment.compression import open_workshop
 from fer_opt.experiment.settle import Network, assume_convention, gather, settle_convention
-from fer_opt.experiment.sources import data_spec, open_split
+from fer_opt.experiment.sources import TEST_FRACTION, data_spec, open_split
 from fer_opt.experiment.specification import CalibrationSection, DataSection, InputSection
 from fer_opt.experiment.store import default_store
 from fer_opt.experiment.variants import CHECK_SAMPLES, draw_representative
@@ -113,13 +113,15 @@ def convert_file(
     """Make ``out/RECIPE.tflite`` of one model for each recipe, and check every file.
 
     Without a dataset the check runs on random values, and what steps did to accuracy is unknown.
-    With one, steps train on nine tenths of it, and their accuracy is that on the rest.
+    With one, and a step that learns from it, a tenth is held out, and the accuracy of steps is that
+    on this tenth; steps train on nine tenths of the others and stop early by what is left.
 
     Raises:
         ConversionError: a recipe needs a dataset and there is none, or the converter refused.
         ConventionError: model, data and statement do not fit together.
         RecipeError: a step cannot be carried out on this model.
     """
+    training: Dataset | None = None
     if dataset is None:
         if hungry := [str(recipe) for recipe in recipes if recipe.needs_data]:
             raise ConversionError(
@@ -136,18 +138,18 @@ def convert_file(
         samples, truth = gather(
             stratified_sample(dataset, min(CHECK_SAMPLES, len(dataset)), seed=0), convention
         )
-        drawn, _ = draw_representative(dataset, convention, calibration)
         looked_at = (samples, truth)
+        if any(recipe.learns for recipe in recipes):
+            training, held_out = split_dataset(dataset, TEST_FRACTION, seed=0)
+            looked_at = gather(held_out, convention)
+        drawn, _ = draw_representative(training or dataset, convention, calibration)
     workshop = None
     if any(recipe.network_steps for recipe in recipes):
-        if dataset is not None and any(recipe.trains for recipe in recipes):
-            held_out = split_dataset(dataset, VALIDATION_FRACTION, seed=0)[1]
-            looked_at = gather(held_out, convention)
         workshop = open_workshop(
             model,
             convention,
             looked_at,
-            dataset,
+            training,
             drawn,
             default_store(),
             progress,
