@@ -9,7 +9,8 @@ times all of them in one session. ``matrix`` trains all seven architectures of t
 epochs and puts each through every way to compress it. ``others`` puts networks of Keras's own
 applications, trained on patterns of colours, through the ways that change most. Everything is kept
 in the run folder as it is made; after a kill the same command goes on. ``--publish`` writes the
-tables between the markers of the page.
+tables between the markers of the page. Where a row breaks what the page
+promises, it is named and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from compression_others import OTHERS, prepare_other
 from compression_peers import peer_keras3, peer_tfmot
+from compression_promises import broken_in_headline, broken_in_matrix
 from compression_rows import Bench, Row, kept_labels, keras_accuracy, peer_row, prepare, recipe_row
-from compression_tables import headline_table, matrix_tables, put
+from compression_tables import Matrix, headline_table, matrix_tables, put
 from pydantic import TypeAdapter
 
 from fer_opt.backend import tf_keras
@@ -95,17 +97,20 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--publish", type=Path)
     wanted = parser.parse_args(words)
+    broken: list[str] = []
     if wanted.part in ("headline", "all"):
-        headline(wanted.out, wanted.epochs, wanted.rounds, wanted.publish)
+        broken += headline(wanted.out, wanted.epochs, wanted.rounds, wanted.publish)
     if wanted.part in ("matrix", "all"):
-        matrix(wanted.out, wanted.architectures.split(","), wanted.publish)
+        broken += matrix(wanted.out, wanted.architectures.split(","), wanted.publish)
     if wanted.part in ("others", "all"):
         others(wanted.out, wanted.publish)
-    return 0
+    for sentence in broken:
+        print(f"A promise is broken: {sentence}.", file=sys.stderr)
+    return 1 if broken else 0
 
 
-def headline(out: Path, epochs: int, rounds: int, publish: Path | None) -> None:
-    """Recipes and peers on one trained network, timed in one session."""
+def headline(out: Path, epochs: int, rounds: int, publish: Path | None) -> list[str]:
+    """Recipes and peers on one trained network, timed in one session; promises they break."""
     bench = prepare(HEADLINE, 48, 4000, 4000, epochs, out / "headline")
     rows = [recipe_row(bench, text) for text in HEADLINE_RECIPES]
     rows += [
@@ -122,18 +127,21 @@ def headline(out: Path, epochs: int, rounds: int, publish: Path | None) -> None:
         # The converter names the place in the calling script, which says nothing here.
         reason = re.sub(r"[^\s(]*\.py:\d+:\d+: ", "", str(exc))
         failed = f"\n\n{title} gave a network that TFLite's converter refuses: {reason}"
-    table = headline_table(rows, time_rows(bench, rows, rounds)) + failed
-    tell(table, publish, "headline")
+    measurements = time_rows(bench, rows, rounds)
+    tell(headline_table(rows, measurements) + failed, publish, "headline")
+    return broken_in_headline(rows, measurements)
 
 
-def matrix(out: Path, architectures: Sequence[str], publish: Path | None) -> None:
-    """Every architecture through every way to compress it."""
+def matrix(out: Path, architectures: Sequence[str], publish: Path | None) -> list[str]:
+    """Every architecture through every way to compress it; the promises that rows break."""
 
     def prepared(name: str) -> Bench:
         epochs, batch = LEARNING[name]
         return prepare(name, SIDE.get(name, 48), 1600, 800, epochs, out / name, batch=batch)
 
-    tell(tables_of(architectures, prepared, MATRIX), publish, "matrix")
+    rows, table = tables_of(architectures, prepared, MATRIX)
+    tell(table, publish, "matrix")
+    return broken_in_matrix(rows)
 
 
 def others(out: Path, publish: Path | None) -> None:
@@ -142,13 +150,14 @@ def others(out: Path, publish: Path | None) -> None:
     def prepared(name: str) -> Bench:
         return prepare_other(name, out / "others" / name)
 
-    tell(tables_of(OTHERS, prepared, OTHER_WAYS), publish, "others")
+    _, table = tables_of(OTHERS, prepared, OTHER_WAYS)
+    tell(table, publish, "others")
 
 
 def tables_of(
     names: Iterable[str], prepared: Callable[[str], Bench], ways: Mapping[str, str]
-) -> str:
-    """Each network through each way."""
+) -> tuple[Matrix, str]:
+    """Each network through each way: what that gave, and the tables of it."""
     rows: dict[str, dict[str, Row | str]] = {}
     accuracy, steadiness = {}, {}
     for name in names:
@@ -158,7 +167,7 @@ def tables_of(
         del bench
         tf_keras.backend.clear_session()
         gc.collect()  # each network would keep its graphs, a gigabyte of them
-    return matrix_tables(rows, ways, accuracy, steadiness)
+    return rows, matrix_tables(rows, ways, accuracy, steadiness)
 
 
 def ways_of(bench: Bench, name: str, ways: Mapping[str, str]) -> dict[str, Row | str]:
@@ -175,6 +184,8 @@ def ways_of(bench: Bench, name: str, ways: Mapping[str, str]) -> dict[str, Row |
 
 
 MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+RUNS = 30
+"""Counted inferences in each process."""
 
 
 def time_rows(bench: Bench, rows: Sequence[Row], rounds: int) -> tuple[Measurement, ...]:
@@ -188,11 +199,19 @@ def time_rows(bench: Bench, rows: Sequence[Row], rounds: int) -> tuple[Measureme
     ]
     if kept.is_file():
         found = MEASUREMENTS.validate_json(kept.read_bytes())
-        if {job.sha256 for job in jobs} == {one.model_sha256 for one in found}:
+        if timed_like(found, jobs, rounds):
             return found
-    made = measure_session(HostDevice(TimingSettings(runs=30, threads=1)), jobs, rounds, seed=0)
+    made = measure_session(HostDevice(TimingSettings(runs=RUNS, threads=1)), jobs, rounds, seed=0)
     write_atomically(kept, MEASUREMENTS.dump_json(made))
     return made
+
+
+def timed_like(found: Sequence[Measurement], jobs: Sequence[TimingJob], rounds: int) -> bool:
+    """Whether these are the times asked for: of these files, in as many rounds and runs."""
+    wanted = {(job.model, job.sha256, number) for job in jobs for number in range(rounds)}
+    return {(one.model, one.model_sha256, one.round_index) for one in found} == wanted and all(
+        len(one.inference_ms) == RUNS for one in found
+    )
 
 
 def tell(table: str, publish: Path | None, part: str) -> None:

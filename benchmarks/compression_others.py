@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compression_rows import Bench, open_bench
+from compression_rows import Bench, open_bench, refuse_other_training
 
 from fer_opt.backend import keras3
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
 from fer_opt.data import Dataset, Sample
 from fer_opt.experiment.settle import gather
-from fer_opt.files import make_folder
+from fer_opt.files import make_folder, write_atomically
 from fer_opt.keras_io import load_model
 
 OTHERS = {
@@ -25,6 +26,7 @@ OTHERS = {
 }
 """Of ``keras.applications``, and what their input holds."""
 SIDE = 64
+TRAINING = {"epochs": 12, "batch_size": 32, "learning_rate": 1e-3}
 
 
 def prepare_other(name: str, folder: Path) -> Bench:
@@ -32,8 +34,12 @@ def prepare_other(name: str, folder: Path) -> Bench:
     make_folder(folder)
     convention = InputConvention(SIDE, SIDE, 3, *OTHERS[name], AFFECTNET_LABELS)
     training, test = patterns(320, 1), patterns(256, 2)
-    path = folder / f"{name}.keras"
-    if not path.is_file():
+    path, kept = folder / f"{name}.keras", folder / "training.json"
+    settings = {**TRAINING, "images": len(training), "side": SIDE}
+    if path.is_file():
+        refuse_other_training(kept, settings)
+    else:
+        write_atomically(kept, json.dumps(settings))
         learnt(name, *gather(training, convention)).save(path)
     model = dataclasses.replace(load_model(path), name=name)
     return open_bench(model, path, convention, training, test, folder)
@@ -65,6 +71,14 @@ def learnt(name: str, images: np.ndarray, labels: np.ndarray) -> Any:
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.8  # Keras's 0.99 or 0.999 wants thousands of steps
-    network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
-    network.fit(images, labels, epochs=12, batch_size=32, verbose=0)
+    network.compile(
+        keras.optimizers.Adam(TRAINING["learning_rate"]), "sparse_categorical_crossentropy"
+    )
+    network.fit(
+        images,
+        labels,
+        epochs=TRAINING["epochs"],
+        batch_size=TRAINING["batch_size"],
+        verbose=0,
+    )
     return network

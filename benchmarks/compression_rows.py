@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +20,9 @@ from fer_opt.convert import file_stem, make_variant
 from fer_opt.data import Dataset, DataSpec, open_dataset, stratified_sample, to_tf_data
 from fer_opt.experiment.compression import Workshop, open_workshop
 from fer_opt.experiment.settle import gather
-from fer_opt.experiment.store import StepStore
+from fer_opt.experiment.store import StepStore, key_of
 from fer_opt.export import export
-from fer_opt.files import make_folder, write_atomically
+from fer_opt.files import make_folder, sha256_of, write_atomically
 from fer_opt.interpreter import Classifier
 from fer_opt.keras_io import TrainedModel, load_model
 from fer_opt.models import build
@@ -38,7 +40,8 @@ class Row:
     """One file: what it is, how large, and what it predicts right.
 
     ``agreement`` is the share of labels on which the file and the network it was made of agree; it
-    and operators are not looked at in files of peers.
+    and operators are not looked at in files of peers. ``made_from`` is :attr:`Bench.made_from`,
+    empty in rows kept before it was written down.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Row:
     float_operators: int | None
     flags: tuple[str, ...]
     right: tuple[bool, ...]
+    made_from: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -57,7 +61,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Trained network, images and workshop of one architecture."""
+    """Trained network, images and workshop of one architecture.
+
+    ``made_from`` is a hash of the network and of all images, by which kept rows are known.
+    """
 
     model: TrainedModel
     keras_path: Path
@@ -69,6 +76,7 @@ class Bench:
     truth: np.ndarray
     training: Dataset
     folder: Path
+    made_from: str
 
 
 def prepare(
@@ -85,7 +93,10 @@ def prepare(
     convention = InputConvention(side, side, 1, 0.0, 1.0, AFFECTNET_LABELS)
     training, test = faces(training_size, test_size)
     path = folder / "trained" / "model.keras"
-    if not path.is_file():
+    settings = TrainingSettings(epochs=epochs, batch_size=batch, data=training.facts().fingerprint)
+    if path.is_file():
+        refuse_other_training(path.with_name("training.json"), dataclasses.asdict(settings))
+    else:
         network = build(name, input_shape=convention.input_shape, classes=8, seed=0)
         for layer in network.layers:
             if isinstance(layer, tf_keras.layers.BatchNormalization):
@@ -94,13 +105,26 @@ def prepare(
             network,
             to_tf_data(training, convention, batch_size=batch, shuffle_seed=0),
             to_tf_data(stratified_sample(test, 400, seed=1), convention, batch_size=batch),
-            TrainingSettings(epochs=epochs, batch_size=batch, data=training.facts().fingerprint),
+            settings,
             folder / "trained",
             on_epoch=lambda epoch: print(f"{name}: {epoch}", flush=True),
         )
         export(network, folder / "trained", ["keras", "json"])
     model = dataclasses.replace(load_model(path), name=name)
     return open_bench(model, path, convention, training, test, folder)
+
+
+def refuse_other_training(kept: Path, wanted: Mapping[str, object]) -> None:
+    """Stop where a network was trained otherwise than is asked for; where nothing says, go on."""
+    if not kept.is_file():
+        return
+    there = json.loads(kept.read_bytes())
+    other = [f"{key} {there.get(key)!r}" for key in wanted if there.get(key) != wanted[key]]
+    if other:
+        raise SystemExit(
+            f"{kept.parent} holds a network trained otherwise ({', '.join(other)}); remove it and "
+            "what was made of it, or choose another --out."
+        )
 
 
 def faces(training_size: int, test_size: int) -> tuple[Dataset, Dataset]:
@@ -123,27 +147,30 @@ def open_bench(
     """Everything recipes need to be carried out on a model and judged."""
     drawn = gather(stratified_sample(training, min(100, len(training)), seed=0), convention)
     images, truth = gather(test, convention)
+    workshop = open_workshop(
+        model,
+        convention,
+        (images[:1000], truth[:1000]),
+        training,
+        drawn,
+        StepStore(folder / "cache"),
+        SILENT,
+        batch=32,
+        seed=0,
+    )
+    judged = hashlib.sha256(images.tobytes() + truth.tobytes()).hexdigest()
     return Bench(
         model=model,
         keras_path=path,
         convention=convention,
-        workshop=open_workshop(
-            model,
-            convention,
-            (images[:1000], truth[:1000]),
-            training,
-            drawn,
-            StepStore(folder / "cache"),
-            SILENT,
-            batch=32,
-            seed=0,
-        ),
+        workshop=workshop,
         representative=drawn[0],
         samples=gather(stratified_sample(test, CHECKED, seed=0), convention)[0],
         images=images,
         truth=truth,
         training=training,
         folder=folder,
+        made_from=key_of({"model": sha256_of(path), "materials": workshop.facts, "judged": judged}),
     )
 
 
@@ -173,8 +200,10 @@ def recipe_row(bench: Bench, text: str, name: str | None = None) -> Row:
     recipe = parse_recipe(text)
     path = f"{file_stem(recipe)}.tflite"
     kept = bench.folder / f"{path}.json"
-    if kept.is_file():
-        return ROW.validate_json(kept.read_bytes())
+    if kept.is_file() and (bench.folder / path).is_file():
+        row = ROW.validate_json(kept.read_bytes())
+        if is_of(bench, kept, row.made_from):
+            return row
     made, _ = bench.workshop.carry_out(recipe)
     variant = make_variant(
         made, recipe, bench.convention, bench.representative, bench.samples, bench.folder, path
@@ -188,6 +217,7 @@ def recipe_row(bench: Bench, text: str, name: str | None = None) -> Row:
         float_operators=sum(variant.check.float_operators.values()),
         flags=variant.check.flags,
         right=right_of(bench, bench.folder / path),
+        made_from=bench.made_from,
     )
     write_atomically(kept, ROW.dump_json(row))
     return row
@@ -196,10 +226,13 @@ def recipe_row(bench: Bench, text: str, name: str | None = None) -> Row:
 def peer_row(bench: Bench, name: str, stem: str, make: Callable[[Bench], bytes]) -> Row:
     """A file another tool made, judged the same way."""
     path = bench.folder / f"{stem}.tflite"
-    if not path.is_file():
+    origin = path.with_name(f"{path.name}.made_from")
+    made_from = origin.read_text() if origin.is_file() else ""
+    if not (path.is_file() and is_of(bench, path, made_from)):
         with quiet():
             content = make(bench)
         write_atomically(path, content)
+        write_atomically(origin, bench.made_from)
     content = path.read_bytes()
     return Row(
         name=name,
@@ -211,6 +244,13 @@ def peer_row(bench: Bench, name: str, stem: str, make: Callable[[Bench], bytes])
         flags=(),
         right=right_of(bench, path),
     )
+
+
+def is_of(bench: Bench, kept: Path, made_from: str) -> bool:
+    """Whether a kept file is of this network and these images; by its age where nothing says."""
+    if made_from:
+        return made_from == bench.made_from
+    return kept.stat().st_mtime >= bench.keras_path.stat().st_mtime
 
 
 def right_of(bench: Bench, path: Path) -> tuple[bool, ...]:
