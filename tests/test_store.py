@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import fer_opt
 from fer_opt.errors import OutputError
-from fer_opt.experiment.store import Entry, StepStore, default_store, key_of
+from fer_opt.experiment.store import Entry, StepStore, default_store, key_of, made_by
 
 
 def entry(key: str, made: str = "2026-01-02T03:04:05+00:00") -> Entry:
@@ -69,6 +71,18 @@ def test_the_key_depends_on_every_fact_and_not_on_their_order():
     facts = {"step": "int8", "before": "0", "seed": 1}
     assert key_of(facts) == key_of(dict(reversed(facts.items())))
     assert len({key_of({**facts, key: "other"}) for key in facts} | {key_of(facts)}) == 4
+
+
+def test_a_changed_step_is_other_code_at_the_same_version(tmp_path, monkeypatch):
+    here = Path(fer_opt.__file__).parent
+    copy = shutil.copytree(here, tmp_path / "fer_opt", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(fer_opt, "__file__", str(copy / "__init__.py"))
+    first = made_by.__wrapped__()
+    assert first == made_by(), "wherever it is installed"
+    assert {"tensorflow", "tf-keras", "tensorflow-model-optimization"} <= first.keys()
+    with (copy / "compress" / "channels" / "scores.py").open("a") as file:
+        file.write("# changed\n")
+    assert made_by.__wrapped__() != first
 
 
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):
