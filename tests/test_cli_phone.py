@@ -20,6 +20,8 @@ from sample_phone_run import sample_bench, sample_phone_run
 from fer_opt.cli import main
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
 from fer_opt.convert import make_variant
+from fer_opt.device.phone.identity import lock_name, phone_id
+from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
 from fer_opt.experiment.phone import merged
 from fer_opt.keras_io import load_model
@@ -445,3 +447,19 @@ def test_a_phones_run_takes_the_place_of_what_was_known_of_it():
     newer = sample_phone_run(rounds=2)
     assert merged((), first) == (first,)
     assert merged((first, second), newer) == (newer, second)
+
+
+def test_a_phone_in_use_by_another_name_is_neither_cleaned_nor_asked(phone, models, fer_opt):
+    there = f"tcp:localhost:{phone.port}"
+    assert fer_opt("bench", models / "int8.tflite", "--on", phone.address, *QUICK)[0] == 0
+    listing = ("phone", "list", "--via", "tcp", "--on", there, "--json")
+    with hold_phone(lock_name(phone_id(phone.serial)), "the phone"):
+        code, _, err = fer_opt("phone", "clean", "--on", there)
+        assert (code, "is in use by another fer-opt" in one_line(err)) == (2, True)
+        assert (phone.folder / "fer-opt" / "bin").is_dir()
+        (found,) = json.loads(fer_opt(*listing)[1])
+        assert (found["state"], found["model"], found["battery_percent"]) == ("in use", "", None)
+        assert "another fer-opt" in found["advice"]
+    with hold_phone(there, "the phone"):
+        assert json.loads(fer_opt(*listing)[1])[0]["state"] == "in use"
+    assert json.loads(fer_opt(*listing)[1])[0]["state"] == "device"

@@ -59,8 +59,9 @@ def list_(
     """List the phones that can be seen, with what to do about those that are not ready."""
     from fer_opt.device.adb import list_phones
     from fer_opt.device.adb.opening import NONE
+    from fer_opt.device.phone.identity import in_use
 
-    found = list_phones(via, addresses=tuple(on or ()), say=say)
+    found = list_phones(via, addresses=tuple(on or ()), say=say, in_use=in_use)
     if json:
         print_json([dataclasses.asdict(phone) for phone in found])
         return

@@ -37,6 +37,7 @@ def opened(on: str, serial: str | None, via: str) -> Any:
     import contextlib
 
     from fer_opt.device.adb import open_phone
+    from fer_opt.device.phone.identity import lock_name, read_phone_id
     from fer_opt.device.phone.locks import hold_phone
 
     @contextlib.contextmanager
@@ -44,6 +45,8 @@ def opened(on: str, serial: str | None, via: str) -> Any:
         with (
             contextlib.closing(open_phone(on, serial=serial, via=via, say=say)) as found,
             hold_phone(found.serial, found.serial),
+            # It may be in use by another name: by cable, or at another address.
+            hold_phone(lock_name(read_phone_id(found)), found.serial),
         ):
             yield found
 

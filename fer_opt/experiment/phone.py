@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from fer_opt.device.adb import Link, list_phones, open_phone
+from fer_opt.device.phone.identity import in_use
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings
 from fer_opt.device.phone.session import bench_phone
 from fer_opt.device.phone.several import PhoneOutcome, bench_phones
@@ -84,7 +85,7 @@ def find_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
 
 
 def _all_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
-    found = list_phones(request.via, say=say)
+    found = list_phones(request.via, say=say, in_use=in_use)
     openers: Openers = {}
     for phone in found:
         if phone.state == "device":

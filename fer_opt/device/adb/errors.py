@@ -145,9 +145,7 @@ def _adbutils_error(phone: str, exc: Exception) -> PhoneError | None:
         return UnauthorizedError(
             f"{phone} has not accepted the adb server's key; unlock it and accept on its screen."
         )
-    if any(
-        word in words for word in ("not found", "offline", "closed", "no devices", "connecting")
-    ):
+    if any(word in words for word in LOST_WORDS):
         return LinkLostError(f"the adb server has lost {phone} ({_told(exc)}); plug it in again.")
     return PhoneError(f"the adb server refuses {phone} ({_told(exc)}); unplug it and try again.")
 

@@ -23,6 +23,7 @@ ADVICE = {
     "offline": "unplug it and plug it in again, or restart it",
     "no permissions": "install Android's udev rules (package android-sdk-platform-tools-common, "
     "group plugdev) and plug it in again",
+    "in use": "another fer-opt is using it; let that one end",
     "busy": "an adb server or another program holds it; use --via server",
     "recovery": "restart it into Android",
     "sideload": "restart it into Android",
@@ -38,6 +39,8 @@ LINE = re.compile(
     r"(?P<state>no permissions(?:[ \t]*\(.*\)(?:; see \[\S*\])?)?|[a-z-]+)"
     r"(?P<tags>(?:[ \t]+[A-Za-z_]+:\S*)*)[ \t]*"
 )
+
+OWN_SERIAL = "getprop ro.serialno\ngetprop ro.boot.serialno\nexit 0"
 
 DETAILS = """
 for name in ro.product.model ro.build.version.release ro.product.cpu.abi; do
@@ -56,7 +59,8 @@ class ListedPhone:
 
     Attributes:
         serial: its serial number, ``HOST:PORT`` as a server calls it, or ``tcp:HOST:PORT``.
-        state: ``device`` when ready; otherwise e.g. ``unauthorized``, ``offline``, ``busy``.
+        state: ``device`` when ready; otherwise e.g. ``unauthorized``, ``offline``, ``busy``,
+            ``in use``.
         route: how it would be reached.
         model: e.g. ``SM-J330F``; empty where it does not tell.
         android: version, e.g. ``9``; empty likewise.
@@ -104,6 +108,7 @@ def list_phones(
     *,
     addresses: Sequence[str] = (),
     say: Callable[[str], None] = lambda sentence: None,
+    in_use: Callable[[str], bool] = lambda serial: False,
 ) -> tuple[ListedPhone, ...]:
     """Every phone that can be seen, with what it tells of itself.
 
@@ -113,14 +118,16 @@ def list_phones(
         via: ``usb``, ``server``, ``tcp`` (only ``addresses``) or ``auto`` (all of them).
         addresses: phones to look for by Wi-Fi, ``tcp:HOST:PORT`` each.
         say: told of what could not be looked at.
+        in_use: whether the phone of this name or serial number is being timed; such a one is
+            asked nothing.
 
     Raises:
         PhoneError: the one way asked for does not exist here, or an address is none.
     """
-    phones = [_asked(phone, say) for phone in seen_phones(via, say)]
+    phones = [_asked(phone, say, in_use) for phone in seen_phones(via, say)]
     for address in map(parse_tcp, addresses):
         carrier = tcp_carrier(address, say=say, accept_within_s=0)
-        phones.append(detailed(ListedPhone(str(address), "device", "tcp"), carrier))
+        phones.append(detailed(ListedPhone(str(address), "device", "tcp"), carrier, in_use))
     return tuple(phones)
 
 
@@ -146,8 +153,10 @@ def seen_phones(via: str, say: Callable[[str], None]) -> tuple[ListedPhone, ...]
     return tuple(phones.values())
 
 
-def detailed(phone: ListedPhone, carrier: Carrier) -> ListedPhone:
+def detailed(phone: ListedPhone, carrier: Carrier, in_use: Callable[[str], bool]) -> ListedPhone:
     """``phone`` with what it tells of itself, or in the state that keeps it from telling."""
+    if in_use(phone.serial):
+        return in_state(phone, "in use")
     try:
         link = StreamLink(carrier)
     except UnauthorizedError:
@@ -159,6 +168,9 @@ def detailed(phone: ListedPhone, carrier: Carrier) -> ListedPhone:
     except PhoneError as exc:
         return replace(phone, state="unusable", advice=str(exc))
     try:
+        # It may be in use by another name: by cable, or at another address.
+        if any(map(in_use, link.script(OWN_SERIAL, timeout_s=10.0).output.split())):
+            return in_state(phone, "in use")
         lines = [line.strip() for line in link.script(DETAILS, timeout_s=10.0).output.split("\n")]
     except PhoneError:
         return in_state(phone, "offline")
@@ -174,14 +186,16 @@ def detailed(phone: ListedPhone, carrier: Carrier) -> ListedPhone:
     )
 
 
-def _asked(phone: ListedPhone, say: Callable[[str], None]) -> ListedPhone:
+def _asked(
+    phone: ListedPhone, say: Callable[[str], None], in_use: Callable[[str], bool]
+) -> ListedPhone:
     if phone.state != "device":
         return phone
     if SERIAL.fullmatch(phone.serial) is None:
         return replace(phone, state="unusable", advice="its serial number has unusual characters")
     if phone.route == "server":
-        return detailed(phone, server_carrier(phone.serial))
-    return detailed(phone, usb_carrier(phone.serial, say=say, accept_within_s=0))
+        return detailed(phone, server_carrier(phone.serial), in_use)
+    return detailed(phone, usb_carrier(phone.serial, say=say, accept_within_s=0), in_use)
 
 
 def _server_phones(via: str, say: Callable[[str], None]) -> tuple[ListedPhone, ...]:

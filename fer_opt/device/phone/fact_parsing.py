@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,6 +15,7 @@ from fer_opt.device.phone.android_dumps import (
     parse_thermalservice,
     zone_temperatures,
 )
+from fer_opt.device.phone.identity import phone_id
 from fer_opt.device.phone.phone_facts import Battery, Core, PhoneFacts
 from fer_opt.device.phone.sections import (
     MISSING,
@@ -91,7 +91,7 @@ def parse_facts(output: str, serial: str) -> PhoneFacts:
     cores = _cores(values, reasons, unread)
     thermal, status = _thermal(values, reasons, sections, unread)
     facts = PhoneFacts(
-        phone=hashlib.sha256(own_serial.encode("utf-8", "surrogateescape")).hexdigest()[:12],
+        phone=phone_id(own_serial),
         serial_end=own_serial[-4:],
         model=told("model", "ro.product.model"),
         brand=told("brand", "ro.product.manufacturer", "ro.product.brand"),

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from fer_opt.device.runner.kept import cache_folder
 from fer_opt.errors import PhoneError
 
-__all__ = ["hold_phone"]
+__all__ = ["hold_phone", "is_held"]
 
 
 @contextlib.contextmanager
@@ -27,7 +27,7 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
     Raises:
         PhoneError: another fer-opt uses the phone, or the lock cannot be made.
     """
-    path = (folder or cache_folder() / "locks") / f"{_file_name(serial)}.lock"
+    path = _path(serial, folder)
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +46,21 @@ def hold_phone(serial: str, label: str, folder: Path | None = None) -> Iterator[
         lock.release()
 
 
-def _file_name(serial: str) -> str:
-    """A serial may hold any character, and is nobody else's business."""
-    return hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def is_held(serial: str, folder: Path | None = None) -> bool:
+    """Whether another fer-opt of this user has the phone; False where that cannot be told."""
+    lock = FileLock(_path(serial, folder))
+    try:
+        if Path(lock.lock_file).exists():
+            lock.acquire(timeout=0)
+            lock.release()
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        pass
+    return False
+
+
+def _path(serial: str, folder: Path | None) -> Path:
+    """Of its lock; a serial may hold any character, and is nobody else's business."""
+    name = hashlib.sha256(serial.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return (folder or cache_folder() / "locks") / f"{name}.lock"
