@@ -320,3 +320,15 @@ def test_the_scripts_under_mksh_and_toybox(toybox: Path, tmp_path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o755
     assert int(run("clean", str(folder)).split()[1]) * 1024 >= len(MODEL)
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("_home")
+def test_room_is_made_on_a_phone_that_takes_short_commands() -> None:
+    with phone_and_link(most_payload=4096, checksums=True) as (phone, link):
+        folder = phone.folder / "fer-opt" / "inputs"
+        folder.mkdir(parents=True)
+        for number in range(200):
+            (folder / f"{number:016x}.raw").write_bytes(bytes(3000))
+        phone.faults = Faults(free_bytes=8 << 20)
+        assert push_changed(link, {NAME: bytes(500_000)}).names == (NAME,)
+        assert len(list(folder.iterdir())) == 200 - -(-500_000 // 3000)

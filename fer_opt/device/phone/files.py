@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fer_opt.device.adb.link import Link
 from fer_opt.device.phone.android_dumps import parse_df
@@ -34,7 +35,9 @@ HASHING_BYTES_PER_S = 5e6
 """Slower than any phone hashes (a Cortex-A53's toybox: tens of MB/s)."""
 
 MOST_IN_ONE_COMMAND = 16
-"""Files asked about at once: old phones take no command longer than 4 KiB."""
+"""Files named at once: old phones take no command longer than 4 KiB."""
+
+File = TypeVar("File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def push_changed(
     )
 
 
-def _in_parts(files: Sequence[LocalFile]) -> Iterable[Sequence[LocalFile]]:
+def _in_parts(files: Sequence[File]) -> Iterable[Sequence[File]]:
     for first in range(0, len(files), MOST_IN_ONE_COMMAND):
         yield files[first : first + MOST_IN_ONE_COMMAND]
 
@@ -158,7 +161,8 @@ def _make_room(link: Link, needed_bytes: int, free_bytes: int, keep: Sequence[Lo
             f"{link.serial} has {free_bytes / 1e6:.0f} MB free and needs {needed_bytes / 1e6:.0f} "
             "MB for the files to be pushed; delete something on the phone."
         )
-    link.shell(["rm", "-f", *doomed])
+    for part in _in_parts(doomed):
+        link.shell(["rm", "-f", *part])
 
 
 def _send(link: Link, file: LocalFile, tool: str, advance: Advance) -> None:
