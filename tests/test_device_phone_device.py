@@ -330,3 +330,23 @@ def test_outputs_that_are_no_numbers_are_refused() -> None:
     good, bad = np.zeros(2, np.float32), np.array([0.0, np.nan], np.float32)
     with pytest.raises(MeasurementError, match="on the phone that are not finite in output 0"):
         compare_bytes("m", [bad.tobytes()], [good.tobytes()], facts)
+
+
+@pytest.mark.parametrize(("stored", "compared"), [(1, [0]), (2, [0, 1]), (20, list(range(8)))])
+def test_a_sample_that_comes_again_is_not_compared_again(
+    stored: int, compared: list[int], models: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).random((stored, *SHAPE), np.float32))
+    asked = job(models, "float32", tmp_path / "in.npy")
+    (prepared,), _ = prepare_models([asked], tmp_path, rounds=8, outputs=8)
+    assert list(prepared.expected) == compared
+    assert all(path.is_file() for path in prepared.expected.values())
+
+
+def test_equal_samples_among_others_count_once(models: Path, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).random((4, *SHAPE), np.float32)
+    np.save(tmp_path / "in.npy", samples[[0, 0, 1, 0, 2, 1, 3]])
+    asked = job(models, "float32", tmp_path / "in.npy")
+    (prepared,), _ = prepare_models([asked], tmp_path, rounds=8, outputs=6)
+    assert list(prepared.expected) == [0, 2, 4]
+    assert len(prepared.samples) == 8

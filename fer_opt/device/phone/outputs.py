@@ -29,17 +29,17 @@ def can_compare(device: PhoneDevice) -> bool:
 
 
 def compare_outputs(device: PhoneDevice, placed: PlacedModel) -> OutputComparison:
-    """Run the first samples on the phone, one process each, and compare what comes back.
+    """Run the first samples on the phone, each once, and compare what comes back.
 
     Raises:
         MeasurementError: the runner failed, or wrote something else than the model's outputs.
         PhoneError: the phone is gone or cannot be used.
     """
     prepared = placed.prepared
-    expected = [path.read_bytes() for path in prepared.expected]
+    expected = [path.read_bytes() for path in prepared.expected.values()]
     found = [
         device.steady.run(lambda place=place: _outputs_of(device, placed, place))  # type: ignore[misc]
-        for place in range(len(expected))
+        for place in prepared.expected
     ]
     return compare_bytes(prepared.job.model, found, expected, prepared.outputs)
 

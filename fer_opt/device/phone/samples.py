@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -38,15 +38,15 @@ class Prepared:
         inputs: name and shape of its input tensors.
         outputs: its output tensors.
         samples: for each sample the raw file of each input, in the tensors' own types.
-        expected: for the first samples a file with the outputs this computer's LiteRT gives: the
-            bytes of all output tensors in a row.
+        expected: for the different ones among the first samples, by place, a file with the outputs
+            this computer's LiteRT gives: the bytes of all output tensors in a row.
     """
 
     job: TimingJob
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     outputs: tuple[TensorFacts, ...]
     samples: tuple[tuple[Path, ...], ...]
-    expected: tuple[Path, ...]
+    expected: Mapping[int, Path]
 
     def sample(self, round_index: int) -> tuple[Path, ...]:
         """The input files of a round: every model of a round is fed the same sample."""
@@ -112,12 +112,15 @@ def _check_file(job: TimingJob) -> None:
 
 
 def _prepared(job: TimingJob, request: SampleJob, answer: SampleAnswer) -> Prepared:
+    wanted = answer["files"][: request["outputs_wanted"]]
+    # Where there are fewer samples than wanted, they come again and would be counted again.
+    first = {tuple(files): place for place, files in reversed(list(enumerate(wanted)))}
     return Prepared(
         job,
         tuple((one["name"], tuple(one["shape"])) for one in answer["inputs"]),
         tuple(_facts(one) for one in answer["outputs"]),
         tuple(tuple(map(Path, files)) for files in answer["files"]),
-        tuple(Path(f"{request['outputs']}.{n}") for n in range(request["outputs_wanted"])),
+        {place: Path(f"{request['outputs']}.{place}") for place in sorted(first.values())},
     )
 
 
