@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phone_bench import write_runner
 from sample_phone_run import sample_bench, sample_phone_run
 
 from fer_opt.cli import main
@@ -24,6 +25,7 @@ from fer_opt.device.phone.identity import lock_name, phone_id
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
 from fer_opt.experiment.phone import merged
+from fer_opt.files import sha256_of
 from fer_opt.keras_io import load_model
 from fer_opt.recipe import parse_recipe
 from fer_opt.reports.bench_record import read_bench_record, write_bench_record
@@ -463,3 +465,35 @@ def test_a_phone_in_use_by_another_name_is_neither_cleaned_nor_asked(phone, mode
     with hold_phone(there, "the phone"):
         assert json.loads(fer_opt(*listing)[1])[0]["state"] == "in use"
     assert json.loads(fer_opt(*listing)[1])[0]["state"] == "device"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_model_that_cannot_be_timed_costs_exit_code_2(form, phone, models, fer_opt, tmp_path):
+    doomed = sha256_of(models / "float32.tflite")[:12]
+    runner = write_runner(tmp_path / "runner", f"case $graph in *{doomed}*) exit 1;; esac")
+    words = ["bench", models / "float32.tflite", models / "int8.tflite", "--on", phone.address]
+    words += ["--runner", runner, *QUICK, "--outputs", 0, *form]
+    for _ in range(2):  # and again when there is nothing left to do
+        code, out, err = fer_opt(*words)
+        assert code == 2
+        assert "float32 could not be timed on virtual Samsung" in one_line(err)
+        assert "int8 could not" not in one_line(err)
+        assert Path("runs/bench/report.html").is_file()
+        if form:
+            told = json.loads(out)["phones"][0]["models"]
+            assert [bool(one["failure"]) for one in told] == [True, False]
+
+
+@pytest.mark.slow
+def test_a_run_whose_model_a_phone_cannot_time_has_the_same_exit_code(
+    phone, models, fer_opt, tmp_path
+):
+    shutil.copy(models / "model.keras", tmp_path)
+    write_runner(tmp_path / "runner", 'case $graph in */models/*) [ "$runs" = 1 ] && exit 1;; esac')
+    (tmp_path / "small.toml").write_text(
+        EXPERIMENT + "[phone]\nrounds = 1\nruns = 1\noutputs = 0\nrunner = 'runner'\n"
+    )
+    code, _, err = fer_opt("run", "small.toml", "--out", "out", "--on", phone.address)
+    assert (code, "could not be timed on virtual Samsung" in one_line(err)) == (2, True)
+    assert read_record(Path("out/record.json")).complete
+    assert Path("out/report.html").is_file()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fer_opt.cli.console import Bars, Terminal, print_json, print_table, print_text, say
 
-__all__ = ["bench_on_phones", "print_phone"]
+__all__ = ["bench_on_phones", "print_phone", "refuse_failures"]
 
 
 def bench_on_phones(
     jobs: Any, request: Any, out: Path | None, *, target_ms: float, fresh: bool, json: bool
 ) -> None:
-    """Bench, print what came of it and write the report; complain of phones that failed.
+    """Bench, print what came of it and write the report; complain of phones and models that failed.
 
     Raises:
         PhoneError: a phone failed, after everything else has been done and written.
+        MeasurementError: a model failed, likewise.
     """
     from fer_opt.errors import PhoneError
     from fer_opt.experiment.bench import bench_files, bench_folder
@@ -51,6 +53,24 @@ def bench_on_phones(
         raise PhoneError(failed[0][1])
     if failed:
         raise PhoneError(" ".join(f"{on}: {error}" for on, error in failed))
+    refuse_failures(outcome.run for outcome in outcomes if outcome.run is not None)
+
+
+def refuse_failures(runs: Iterable[Any]) -> None:
+    """Complain where not every model was timed; the reasons have been told by then.
+
+    Raises:
+        MeasurementError: a model failed on a phone.
+    """
+    from fer_opt.errors import MeasurementError
+
+    failed = [
+        f"{', '.join(one.model for one in run.failures)} could not be timed on {run.label}"
+        for run in runs
+        if run.failures
+    ]
+    if failed:
+        raise MeasurementError(f"{'; '.join(failed)}; the report says why.")
 
 
 def print_phone(summary: Any) -> None:

@@ -141,7 +141,7 @@ def report(
 def _carry_out(
     wanted: Any, base: Path, folder: Path, fresh: bool, json: bool, *, spare_phones: bool = False
 ) -> None:
-    """Run, report, and complain of a phone that failed once everything else is done.
+    """Run, report, and complain of phones and models that failed once everything else is done.
 
     Args:
         wanted: the experiment.
@@ -151,6 +151,7 @@ def _carry_out(
         json: print JSON for scripts.
         spare_phones: a phone that fails is left out with a word instead.
     """
+    from fer_opt.cli.phone_bench import refuse_failures
     from fer_opt.experiment.folder import RECORD_NAME
     from fer_opt.experiment.specification import PhoneSection
 
@@ -166,6 +167,8 @@ def _carry_out(
     _write(record, folder)
     if trouble is not None:
         raise trouble
+    if wanted.phone.on:
+        refuse_failures(record.phones)
 
 
 def _run(wanted: Any, base: Path, folder: Path, fresh: bool) -> tuple[Any, Exception | None]:
