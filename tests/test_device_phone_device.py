@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phone_bench import SHAPE, job, make_models, processes_of_phones, write_runner
+from phone_bench import SHAPE, SHORT, bench, job, make_models, processes_of_phones, write_runner
 from virtual_phones import eventually
 
 from fer_opt.device.adb import open_phone
@@ -350,3 +350,24 @@ def test_equal_samples_among_others_count_once(models: Path, tmp_path: Path) -> 
     (prepared,), _ = prepare_models([asked], tmp_path, rounds=8, outputs=6)
     assert list(prepared.expected) == [0, 2, 4]
     assert len(prepared.samples) == 8
+
+
+def test_what_processes_warn_of_stands_in_the_record_once(
+    phone: VirtualPhone, models: Path, tmp_path: Path
+) -> None:
+    part = 'each=$((40 + $$ % 20))\necho "WARN: kernel $$ is slow"'
+    runner = write_runner(tmp_path / "runner", part, without="max_secs")
+    asked = [job(models, "float32"), job(models, "int8")]
+    run = bench(phone, asked, dataclasses.replace(SHORT, rounds=3), runner=runner)
+    about = [one for one in run.warnings if "runner does not know --max_secs" in one]
+    assert len(about) == 1
+    for name in ("float32", "int8"):
+        told = [one.partition(": ")[2] for one in run.warnings if one.startswith(f"{name}: ")]
+        assert [one.split()[0] for one in told] == ["kernel", "Its"]
+        assert told[1].startswith("Its times are whole microseconds")
+        assert all(one.endswith(".") for one in told)
+    assert len(run.warnings) == len(set(run.warnings)) == 5
+    more = dataclasses.replace(SHORT, rounds=4)
+    assert set(bench(phone, asked, more, runner=runner, already=[run]).warnings) == set(
+        run.warnings
+    )

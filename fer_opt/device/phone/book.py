@@ -9,6 +9,7 @@ from typing import Any
 
 from fer_opt.device.blocks import Blocks
 from fer_opt.device.measurement import DeviceFacts
+from fer_opt.device.phone.heard import of_models
 from fer_opt.device.phone.results import (
     ModelFailure,
     PhoneRun,
@@ -72,6 +73,7 @@ def continued(run: PhoneRun, already: Sequence[PhoneRun]) -> tuple[PhoneRun, str
     return (
         dataclasses.replace(
             run,
+            warnings=(*run.warnings, *of_models(earlier.warnings, sorted(same))),
             measurements=earlier.measurements,
             checks=earlier.checks,
             outputs=tuple(one for one in earlier.outputs if one.model in same),

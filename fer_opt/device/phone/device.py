@@ -15,6 +15,7 @@ from fer_opt.device.benchmark_model import (
     InputFile,
     build_words,
     check_echo,
+    left_out,
     parse_log,
 )
 from fer_opt.device.blocks import RestartedError
@@ -80,6 +81,7 @@ class PhoneDevice:
         flags: that it knows.
         models: that are on the phone, by the name of their job; the canary among them.
         states: reads the phone's state around processes.
+        warn: told of what processes warn of, a sentence each; of the same one again and again.
     """
 
     steady: Steady
@@ -90,6 +92,7 @@ class PhoneDevice:
     flags: frozenset[str]
     models: Mapping[str, PlacedModel]
     states: States = field(default_factory=States)
+    warn: Callable[[str], None] = lambda warning: None
 
     def facts(self) -> DeviceFacts:
         """Facts of this phone; what it does not tell is named with the reason."""
@@ -203,7 +206,16 @@ class PhoneDevice:
             ) from exc
         log = parse_log(finished.output, finished.status)
         check_echo(log, request)
+        self._pass_on_warnings(request, log)
         return finished.output, log
+
+    def _pass_on_warnings(self, request: BenchmarkRequest, log: BenchmarkLog) -> None:
+        for name in left_out(request, self.flags):
+            self.warn(f"This build of the runner does not know --{name}, and ran without it.")
+        models = (name for name, one in self.models.items() if one.graph == request.graph)
+        if (model := next(models, CANARY.model)) != CANARY.model:
+            for line in log.warnings:
+                self.warn(f"{model}: {line.rstrip('.')}.")
 
     def _time_once(self, request: BenchmarkRequest) -> _Timed:
         before = self.states.before(self.steady.link, self.cpus)

@@ -17,6 +17,7 @@ from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.cpus import choose_cpus
 from fer_opt.device.phone.device import START_S, PhoneDevice
 from fer_opt.device.phone.facts import PhoneFacts, device_facts, read_facts
+from fer_opt.device.phone.heard import with_warning
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.placing import Placed, place
 from fer_opt.device.phone.profiles import match_profile, profile_warnings
@@ -240,9 +241,16 @@ def _device(steady: Steady, book: Book, placed: Placed, cpus: tuple[int, ...]) -
     answer = steady.run(lambda: steady.link.job(words, timeout_s=START_S))
     flags = parse_help(answer.output)
     book.write(runner=dataclasses.replace(book.run.runner, flags=tuple(sorted(flags))))
+
+    def warn(warning: str) -> None:
+        warnings = with_warning(book.run.warnings, warning)
+        if warnings != book.run.warnings:
+            book.write(warnings=warnings)
+
     return PhoneDevice(
-        steady, book.run.device, book.run.settings, cpus, placed.runner, flags, placed.models
-    )
+        steady, book.run.device, book.run.settings, cpus, placed.runner, flags, placed.models,
+        warn=warn,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
