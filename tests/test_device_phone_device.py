@@ -26,6 +26,7 @@ from fer_opt.device.phone import device as device_module
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.device import PhoneDevice
 from fer_opt.device.phone.facts import device_facts, read_facts
+from fer_opt.device.phone.operators import profile_operators
 from fer_opt.device.phone.outputs import compare_bytes
 from fer_opt.device.phone.placing import place
 from fer_opt.device.phone.reconnect import MOST_LOSSES, Steady
@@ -371,3 +372,26 @@ def test_what_processes_warn_of_stands_in_the_record_once(
     assert set(bench(phone, asked, more, runner=runner, already=[run]).warnings) == set(
         run.warnings
     )
+
+
+UNTIMED = """
+if [ -n "$profile" ]; then
+  echo "Operator-wise Profiling Info for Regular Benchmark Runs:"
+  echo "============================== Run Order =============================="
+  echo "node type, first, avg_ms, %, cdf%, mem KB, times called, name"
+  echo "SOFTMAX, 0.0, 0.0, -nan%, -nan%, 0, 1, [a]:0"
+  echo
+  echo "============================== Summary by node type =============================="
+  echo "node type, count, avg_ms, avg %, cdf %, mem KB, times called"
+  echo "SOFTMAX, 1, 0, -nan%, -nan%, 0, 1"
+fi
+"""
+
+
+def test_an_unknown_share_of_an_operator_stays_unknown(
+    models: Path, tmp_path: Path, ready: Ready
+) -> None:
+    runner = write_runner(tmp_path / "runner", UNTIMED)
+    with ready([job(models, "float32")], runner=runner) as device:
+        (row,) = profile_operators(device, device.models["float32"])
+    assert (row.kind, row.mean_ms, row.share) == ("SOFTMAX", 0.0, None)

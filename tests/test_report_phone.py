@@ -32,6 +32,7 @@ from fer_opt.reports.html import render_bench_html, render_html
 from fer_opt.reports.markdown import render_bench_markdown, render_markdown
 from fer_opt.reports.phones.csv_tables import phone_csvs
 from fer_opt.reports.phones.summary import summarise_phone, summarise_phones
+from fer_opt.reports.phones.tables import operators_table
 from fer_opt.reports.record import RunRecord, read_record, write_record
 from fer_opt.reports.write import write_bench_reports, write_reports
 
@@ -386,3 +387,29 @@ def test_phone_charts_are_drawn_without_a_word_from_the_console(tmp_path):
     assert charts["phone-1-canary"].count('aria-roledescription="point"') == 18
     assert charts["phone-1-clock"].count('aria-roledescription="point"') == 64
     assert "R1 int8" in charts["phone-1-latency"]
+
+
+def test_a_share_that_the_runner_could_not_tell_is_not_called_zero(tmp_path):
+    run = sample_phone_run()
+    unknown = tuple(replace(one, share=None) for one in run.operators)
+    bench = sample_bench(replace(run, operators=unknown))
+    write_bench_record(bench, tmp_path / "record.json")
+    assert read_bench_record(tmp_path / "record.json") == bench
+    (summary,) = summarise_phones(bench.phones, bench.target_ms)
+    table = operators_table(summary)
+    assert table is not None
+    assert {row[-1].text for _, rows in table.groups for row in rows} == {"–"}
+    lines = list(csv.DictReader(io.StringIO(phone_csvs([summary])["phone_operators.csv"])))
+    assert {line["share"] for line in lines} == {""}
+
+
+def test_memory_is_called_what_the_runner_told():
+    bench = BENCHES["one"]()
+    for text in (render_bench_html(bench), render_bench_markdown(bench)):
+        assert "Memory added" in text
+        assert "Peak memory" not in text
+    files = phone_csvs(summarise_phones(bench.phones, bench.target_ms))
+    for name in ("phones.csv", "phone_measurements.csv"):
+        line = next(csv.DictReader(io.StringIO(files[name])))
+        assert int(line["added_memory_bytes"]) > 0
+        assert "peak_memory_bytes" not in line

@@ -94,7 +94,7 @@ def _table(summary: Any) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of one phone's models; an emulated phone's have no times."""
     columns = ["model", "outputs"]
     if not summary.emulated:
-        columns = ["model", "median ms", "interval ms", "peak MB", "outputs"]
+        columns = ["model", "median ms", "interval ms", "added MB", "outputs"]
         if len(summary.rows) > 1:
             columns.insert(3, _ratio_column(summary))
     return columns, [_row(summary, row, columns) for row in summary.rows]
@@ -104,13 +104,13 @@ def _row(summary: Any, row: Any, columns: list[str]) -> list[str]:
     cells = {"model": row.recipe.replace(" > ", " >\n"), "outputs": _outputs(row.outputs)}
     latency, ratio = row.latency, row.ratio
     if latency is not None:
-        peak = latency.peak_memory_bytes
+        added = latency.peak_memory_bytes
         cells |= {
             "median ms": f"{latency.median_ms:.3g}",
             "interval ms": f"{latency.low_ms:.3g}–{latency.high_ms:.3g}"
             if latency.processes > 1
             else "-",
-            "peak MB": "?" if peak is None else f"{peak / 1e6:.0f}",
+            "added MB": "?" if added is None else f"{added / 1e6:.0f}",
             _ratio_column(summary): "1"
             if ratio is None
             else f"{ratio.ratio:.2f} ({ratio.low:.2f}–{ratio.high:.2f})",
@@ -147,6 +147,12 @@ def _facts(summary: Any) -> dict[str, Any]:
     def maybe(value: Any) -> Any:
         return None if value is None else dataclasses.asdict(value)
 
+    def latency(row: Any) -> Any:
+        facts = maybe(row.latency)
+        if facts is not None:
+            facts["added_memory_bytes"] = facts.pop("peak_memory_bytes")
+        return facts
+
     run = summary.run
     return {
         "label": run.label,
@@ -160,7 +166,7 @@ def _facts(summary: Any) -> dict[str, Any]:
         "models": [
             {
                 "model": row.recipe,
-                "latency": maybe(row.latency),
+                "latency": latency(row),
                 "ratio": maybe(row.ratio),
                 "against_target": row.budget if summary.real else "not judged",
                 "outputs": maybe(row.outputs),

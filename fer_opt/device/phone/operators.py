@@ -35,7 +35,7 @@ def profile_operators(device: PhoneDevice, placed: PlacedModel) -> tuple[Operato
             kind=row.kind,
             name=row.name,
             mean_ms=row.mean_ms,
-            share=row.share or 0.0,
+            share=row.share,
         )
         for place, row in enumerate(parse_operator_profile(printed))
     )

@@ -143,7 +143,7 @@ class OperatorTime:
         kind: node type, e.g. ``CONV_2D`` or ``Convolution (NHWC, F32) IGEMM``.
         name: of the node.
         mean_ms: of its time in one inference.
-        share: of the inference's time, 0 to 1.
+        share: of the inference's time, 0 to 1; None where the runner could not tell.
     """
 
     model: str
@@ -151,7 +151,7 @@ class OperatorTime:
     kind: str
     name: str
     mean_ms: float
-    share: float
+    share: float | None
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fer_opt.device.phone.results import OperatorTime
 from fer_opt.reports.formats import megabytes, milliseconds, percent, significant
 from fer_opt.reports.phones.story import kind_badge, trust_badge
 from fer_opt.reports.phones.summary import PhoneModel, PhoneSummary
@@ -60,7 +61,7 @@ def models_table(phone: PhoneSummary) -> Table:
         Column(f"Time / {phone.short_reference or 'reference'}", True),
         Column("Slowest", True),
         Column("To load", True),
-        Column("Peak memory", True),
+        Column("Memory added", True),
     )
     columns = (
         Column("Model"),
@@ -105,21 +106,18 @@ def operators_table(phone: PhoneSummary, most: int = TOP_OPERATORS) -> Table | N
     for row in phone.rows:
         if not row.operators:
             continue
-        kinds: dict[str, list[float]] = {}
+        kinds: dict[str, list[OperatorTime]] = {}
         for one in row.operators:
-            found = kinds.setdefault(one.kind, [0, 0.0, 0.0])
-            found[0] += 1
-            found[1] += one.mean_ms
-            found[2] += one.share
-        ranked = sorted(kinds.items(), key=lambda item: -item[1][1])
+            kinds.setdefault(one.kind, []).append(one)
+        ranked = sorted(kinds.items(), key=lambda item: -sum(one.mean_ms for one in item[1]))
         body = tuple(
             (
                 Cell(kind),
-                Cell(f"{number:,.0f}"),
-                Cell(milliseconds(mean_ms)),
-                Cell(percent(share)),
+                Cell(f"{len(nodes):,}"),
+                Cell(milliseconds(sum(one.mean_ms for one in nodes))),
+                Cell(_share_of(nodes)),
             )
-            for kind, (number, mean_ms, share) in ranked[:most]
+            for kind, nodes in ranked[:most]
         )
         rest = ranked[most:]
         heading = f"{row.recipe}, the {most} slowest of {len(ranked)} kinds" if rest else row.recipe
@@ -139,6 +137,12 @@ def operators_table(phone: PhoneSummary, most: int = TOP_OPERATORS) -> Table | N
         tuple(groups),
         notes,
     )
+
+
+def _share_of(nodes: Sequence[OperatorTime]) -> str:
+    """Of the whole; the runner cannot tell any where the whole took it no time."""
+    shares = [one.share for one in nodes if one.share is not None]
+    return percent(sum(shares) if len(shares) == len(nodes) else None)
 
 
 def _badges(phone: PhoneSummary, *, first: bool) -> tuple[tuple[str, Tone], ...]:
@@ -193,7 +197,8 @@ def _notes(phone: PhoneSummary, shared: float | None) -> tuple[str, ...]:
         )
         notes.append(
             f"Time: median over fresh processes of each one’s median, with its {stated}; the ratio "
-            "is of pairs from the same round. To load: reading the file and preparing its tensors."
+            "is of pairs from the same round. To load: reading the file and preparing its tensors. "
+            "Memory added: by how much loading and running the model raised the process’s peak."
         )
     if any(row.outputs for row in phone.rows):
         notes.append(
