@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -497,3 +498,21 @@ def test_a_run_whose_model_a_phone_cannot_time_has_the_same_exit_code(
     assert (code, "could not be timed on virtual Samsung" in one_line(err)) == (2, True)
     assert read_record(Path("out/record.json")).complete
     assert Path("out/report.html").is_file()
+
+
+def test_every_fault_can_be_asked_for(fer_opt, monkeypatch):
+    asked = {
+        "drop_at_message": 5, "drop_at_byte": 6, "away_s": 0.5, "freeze_at_message": 7,
+        "reboot_at_message": 8, "free_bytes": 9, "full_after_bytes": 10, "unauthorized": True,
+        "bytes_per_s": 11.0, "speed": 0.5, "battery_percent": 12, "battery_c": 13.0,
+    }  # fmt: skip
+    seen = []
+    monkeypatch.setattr("fer_opt.device.virtual.serve", lambda *_, **named: seen.append(named))
+    words = []
+    for name, value in asked.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    code, _, err = fer_opt("phone", "virtual", *words)
+    assert code == 0, err
+    assert seen[0]["faults"] == Faults(**asked)
+    # ``frozen`` is for tests: a phone that never answered would be of no use.
+    assert {one.name for one in dataclasses.fields(Faults)} - {"frozen"} == set(asked)

@@ -15,7 +15,7 @@ from virtual_hosts import appears, connected, disappears, pull, push, run
 
 from fer_opt.device.adb import open_phone
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
-from fer_opt.errors import PhoneError
+from fer_opt.errors import LinkLostError, PhoneError
 
 TMP = "/data/local/tmp"
 # What adb-shell lets out when a link breaks; fer-opt's own transport does better.
@@ -217,3 +217,18 @@ def test_the_battery_is_as_asked(phone: VirtualPhone) -> None:
     assert "level: 11\n" in told
     assert "temperature: 455\n" in told
     assert "mBatteryLevel=11\n" in told
+
+
+def test_a_phone_that_reboots_by_itself_is_another_boot(phone: VirtualPhone) -> None:
+    boot = ["cat", "/proc/sys/kernel/random/boot_id"]
+    reboots = phone.counters.reboots
+    with closing(open_phone(phone.address)) as link:
+        before = link.shell(boot).output
+        phone.faults = Faults(reboot_at_message=3)
+        with pytest.raises(LinkLostError):
+            link.shell(["sleep", "4722"])
+        assert disappears("sleep 4722")
+        link.reconnect(within_s=30)
+        assert link.shell(boot).output != before
+        assert link.shell(["echo", "whole"]).output == "whole\n"  # and it stays up
+    assert phone.counters.reboots == reboots + 1

@@ -53,6 +53,10 @@ def virtual(
             min=1, help="Stop answering from this ADB message on.", rich_help_panel=FAULTS
         ),
     ] = None,
+    reboot_at_message: Annotated[
+        int | None,
+        typer.Option(min=1, help="Reboot at this ADB message.", rich_help_panel=FAULTS),
+    ] = None,
     free_bytes: Annotated[
         int | None,
         typer.Option(min=0, help="Space left for files.", rich_help_panel=FAULTS),
@@ -98,6 +102,7 @@ def virtual(
         drop_at_byte=drop_at_byte,
         away_s=away_s,
         freeze_at_message=freeze_at_message,
+        reboot_at_message=reboot_at_message,
         free_bytes=free_bytes,
         full_after_bytes=full_after_bytes,
         unauthorized=unauthorized,

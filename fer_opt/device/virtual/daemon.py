@@ -85,6 +85,7 @@ class Daemon:
         self.port = self._servers[0].sockets[0].getsockname()[1]
         self._servers.append(await asyncio.start_unix_server(self._answer, self.layout.socket))
         self._sandbox = await start_sandbox(self.layout, self.kind)
+        self.state.line.reboot = lambda: self._later(self._reboot_by_itself())
         await self.set_faults(self.state.faults)
         self._later(self._watch())
 

@@ -18,6 +18,8 @@ class Faults:
         away_s: for how long no connection is answered after the link broke, in seconds.
         frozen: everything stops being answered, as when a cable is pulled or the phone hangs.
         freeze_at_message: the same from the message of this number on.
+        reboot_at_message: the phone reboots instead of carrying the message of this number: what
+            runs ends, and a new boot answers a little later. None: never.
         free_bytes: what is left for files; df tells it, and a longer push fails. None: plenty.
         full_after_bytes: pushes fail for want of space after this many bytes although df promised
             more.
@@ -34,6 +36,7 @@ class Faults:
     away_s: float = 0.0
     frozen: bool = False
     freeze_at_message: int | None = None
+    reboot_at_message: int | None = None
     free_bytes: int | None = None
     full_after_bytes: int | None = None
     unauthorized: bool = False

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fer_opt.device.virtual.faults import NO_FAULTS, Faults
@@ -45,6 +46,7 @@ class Line:
         away_until: no connection is answered before this time (monotonic seconds).
         busy_until: when a slow line can carry more.
         moving: is set unless the phone is frozen.
+        reboot: is called where a fault makes the phone reboot.
     """
 
     faults: Faults = NO_FAULTS
@@ -57,6 +59,7 @@ class Line:
     away_until: float = 0.0
     busy_until: float = 0.0
     moving: asyncio.Event = field(default_factory=asyncio.Event)
+    reboot: Callable[[], None] = lambda: None
 
     def set_faults(self, faults: Faults) -> None:
         """Take new faults and count from 0 again."""
@@ -73,6 +76,9 @@ class Line:
         self.since_messages += 1
         if self.since_messages == self.faults.drop_at_message and not self.broke:
             self.drop()
+            return False
+        if self.since_messages == self.faults.reboot_at_message:
+            self.reboot()
             return False
         self.messages += 1
         freeze_at = self.faults.freeze_at_message
