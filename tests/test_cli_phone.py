@@ -22,10 +22,11 @@ from sample_phone_run import sample_bench, sample_phone_run
 from fer_opt.cli import main
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
 from fer_opt.convert import make_variant
+from fer_opt.device.adb.listing import ListedPhone
 from fer_opt.device.phone.identity import lock_name, phone_id
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
-from fer_opt.experiment.phone import merged
+from fer_opt.experiment.phone import PhoneRequest, find_phones, merged
 from fer_opt.files import sha256_of
 from fer_opt.keras_io import load_model
 from fer_opt.recipe import parse_recipe
@@ -516,3 +517,19 @@ def test_every_fault_can_be_asked_for(fer_opt, monkeypatch):
     assert seen[0]["faults"] == Faults(**asked)
     # ``frozen`` is for tests: a phone that never answered would be of no use.
     assert {one.name for one in dataclasses.fields(Faults)} - {"frozen"} == set(asked)
+
+
+def test_a_phone_asked_for_by_two_names_is_timed_once(phone, models, fer_opt):
+    words = ["bench", models / "int8.tflite", *QUICK, "--outputs", 0]
+    words += ["--on", phone.address, "--on", f"tcp:localhost:{phone.port}"]
+    code, _, err = fer_opt(*words)
+    assert code == 0, err
+    assert "is the same phone as tcp:" in one_line(err)
+    record = read_bench_record(Path("runs/bench/record.json"))
+    assert (record.complete, len(record.phones), len(record.phones[0].measurements)) == (True, 1, 1)
+
+
+def test_the_one_phone_is_one_of_all(monkeypatch):
+    found = (ListedPhone("SERIAL", "device", "usb"),)
+    monkeypatch.setattr("fer_opt.experiment.phone.list_phones", lambda *_, **__: found)
+    assert list(find_phones(PhoneRequest(("phone", "all", "SERIAL")), print)) == ["SERIAL"]

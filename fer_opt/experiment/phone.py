@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from fer_opt.device.adb import Link, list_phones, open_phone
-from fer_opt.device.phone.identity import in_use
+from fer_opt.device.phone.identity import in_use, read_phone_id
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings
 from fer_opt.device.phone.session import bench_phone
 from fer_opt.device.phone.several import PhoneOutcome, bench_phones
@@ -73,7 +74,7 @@ def find_phones(request: PhoneRequest, say: Callable[[str], None]) -> Openers:
         raise PhoneError("no phone is named; write --on phone, --on all or --on tcp:HOST:PORT.")
     openers: Openers = {}
     for on in dict.fromkeys(request.on):
-        if on == VIRTUAL:
+        if on == VIRTUAL or (on == "phone" and "all" in request.on):  # it is one of them
             continue
         if on == "all":
             openers |= _all_phones(request, say)
@@ -139,8 +140,9 @@ def _bench(
     progress_of: Callable[[str], Progress] | None,
 ) -> tuple[PhoneOutcome, ...]:
     if len(openers) > 1:
-        return bench_phones(
-            openers,
+        doubles: dict[str, str] = {}
+        outcomes = bench_phones(
+            _each_once(openers, doubles),
             jobs,
             request.settings,
             runner=request.runner,
@@ -148,6 +150,9 @@ def _bench(
             save=save,
             progress=progress_of or (lambda on: progress),
         )
+        for on, other in doubles.items():
+            progress.say(f"Left out: {on} is the same phone as {other}, which was timed once.")
+        return tuple(outcome for outcome in outcomes if outcome.on not in doubles)
     ((on, opener),) = openers.items()
     last: list[PhoneRun] = []
 
@@ -169,6 +174,33 @@ def _bench(
     except FerOptError as exc:
         return (PhoneOutcome(on, last[-1] if last else None, str(exc)),)
     return (PhoneOutcome(on, run, ""),)
+
+
+def _each_once(openers: Openers, doubles: dict[str, str]) -> Openers:
+    """Openers that refuse a phone which another one has opened before, by another name.
+
+    Args:
+        openers: by what the phones are called.
+        doubles: is told which were refused, and what the same phone was called before.
+    """
+    first: dict[str, str] = {}
+    looking = Lock()
+
+    def once(on: str) -> Link:
+        link = openers[on]()
+        try:
+            phone = read_phone_id(link)
+            with looking:
+                other = first.setdefault(phone, on)
+            if other != on:
+                doubles[on] = other
+                raise PhoneError(f"{on} is the same phone as {other}; name it once.")
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    return {on: partial(once, on) for on in openers}
 
 
 @contextmanager
