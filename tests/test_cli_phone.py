@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from phone_bench import write_runner
 from sample_phone_run import sample_bench, sample_phone_run
+from test_device_virtual import arm_file
 
 from fer_opt.cli import main
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
@@ -533,3 +534,50 @@ def test_the_one_phone_is_one_of_all(monkeypatch):
     found = (ListedPhone("SERIAL", "device", "usb"),)
     monkeypatch.setattr("fer_opt.experiment.phone.list_phones", lambda *_, **__: found)
     assert list(find_phones(PhoneRequest(("phone", "all", "SERIAL")), print)) == ["SERIAL"]
+
+
+def arm_runner(script: str) -> bytes:
+    """An ARM program that becomes ``sh SCRIPT`` with the arguments it was given."""
+    code = [
+        0xE59D3000,  # ldr r3, [sp]: how many arguments
+        0xE08D2103,  # add r2, sp, r3, lsl #2
+        0xE2822008,  # add r2, r2, #8: the environment
+        0xE28F0024,  # add r0, pc, #36: the shell
+        0xE58D0000,  # str r0, [sp]: in the place of their number
+        0xE28F102C,  # add r1, pc, #44: the script
+        0xE58D1004,  # str r1, [sp, #4]: in the place of its own name
+        0xE1A0100D,  # mov r1, sp
+        0xE3A0700B,  # mov r7, #11: execve
+        0xEF000000,  # svc 0
+        0xE3A00001,  # mov r0, #1
+        0xE3A07001,  # mov r7, #1: exit
+        0xEF000000,  # svc 0
+        0xE1A00000,  # nop
+    ]
+    return arm_file(code, b"/system/bin/sh\0\0" + script.encode() + b"\0")
+
+
+def test_a_bench_through_an_emulator_shows_no_time(models, fer_opt, tmp_path, home):
+    with start_virtual_phone() as phone:
+        if "arm" not in phone.foreign:
+            pytest.skip("no emulator of ARM (qemu-user-static), or a kernel before 6.7")
+        write_runner(phone.folder / "runner.sh", "each=98765")
+        (tmp_path / "runner").write_bytes(arm_runner("/data/local/tmp/runner.sh"))
+        words = ["bench", models / "float32.tflite", models / "int8.tflite", *QUICK]
+        words += ["--outputs", 0, "--on", phone.address, "--runner", tmp_path / "runner"]
+        code, out, err = fer_opt(*words)
+        assert code == 0, err
+        told = json.loads(fer_opt(*words, "--json")[1])["phones"][0]
+    (run,) = read_bench_record(Path("runs/bench/record.json")).phones
+    assert (run.device.kind, run.runner.abi, run.trust.trusted) == (
+        "emulated",
+        "armeabi-v7a",
+        False,
+    )
+    assert [one.datum_ms for one in run.measurements] == [98.765] * 2  # it really ran
+    assert "emulated" in one_line(out)
+    assert told["kind"] == "emulated"
+    page, text = (Path("runs/bench", name).read_text() for name in ("report.html", "report.md"))
+    assert "emulated: no latency" in page
+    assert "98.8" not in out + page + text
+    assert "98.765" not in out + page + text + json.dumps(told)

@@ -323,7 +323,12 @@ def arm_program(message: bytes, status: int) -> bytes:
         0xE3A07001,  # mov r7, #1: exit
         0xEF000000,  # svc 0
     ]
-    body = struct.pack(f"<{len(code)}I", *code) + message
+    return arm_file(code, message)
+
+
+def arm_file(code: list[int], data: bytes) -> bytes:
+    """The program of these instructions, with ``data`` behind them."""
+    body = struct.pack(f"<{len(code)}I", *code) + data
     begin, header = 0x10000, 84
     elf = b"\x7fELF\x01\x01\x01" + bytes(9)
     elf += struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, begin + header, 52, 0, 0x05000200, 52, 32, 1,
