@@ -3,11 +3,15 @@
     python benchmarks/phone_overhead.py [--pairs 9] [--rounds 5] [--runs 200]
 
 Starts a virtual phone and times two models on it in pairs, in random order within each pair: once
-through fer-opt, and once by a shell script on the phone that runs the very same commands back to
-back. A process takes a second or two, as thirteen inferences on a phone do. Of fer-opt's time, what
-it spends once (facts, hashes, pushing, settings) and on its canary is listed apart; the rest, what
-it spends on its rounds, is compared. Exits with 1 when the interval of the median ratio lies wholly
-beyond 1.10.
+through fer-opt, and once by a shell script on the phone that runs the very same benchmark_model
+processes back to back. The same are all processes of the rounds, in fer-opt's order: those of the
+models and those of the canary, which a script that wants to know whether the phone held its speed
+has to run as well. A process takes a second or two, as thirteen inferences on a phone do.
+
+Two ratios to the script's time are printed, each the median over pairs: of the rounds, and of the
+whole bench, which also connects, asks for facts, compares hashes, changes settings and gives them
+back. Starting Python and writing the report are in neither. No phone is throttled here, so there
+are no pauses. Exits with 1 when the ratio of the rounds exceeds 1.10.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from unittest import mock
 from overhead import make_model
 
 from fer_opt.device.adb import Link, open_phone
-from fer_opt.device.benchmark_model import build_words
+from fer_opt.device.benchmark_model import BenchmarkLog, BenchmarkRequest, build_words
 from fer_opt.device.blocks import Blocks
 from fer_opt.device.phone import session, stages
 from fer_opt.device.phone.canary import CANARY
@@ -50,10 +54,6 @@ class Watch:
     rounds_s: float = 0.0
     canary_s: float = 0.0
     commands: list[list[str]] = field(default_factory=list)
-
-    @property
-    def compared_s(self) -> float:
-        return self.rounds_s - self.canary_s
 
 
 def main() -> int:
@@ -97,9 +97,9 @@ def bench(address: str, jobs: list[TimingJob], settings: PhoneSettings) -> Watch
 
 @contextmanager
 def watched(watch: Watch) -> Iterator[None]:
-    """Take the time of rounds and canaries, and note the commands of the rounds."""
+    """Take the time of rounds and canaries, and note the command of every process."""
     measure_blocks, time_canary = stages.measure_blocks, PhoneDevice.time_canary
-    measure = PhoneDevice.measure
+    run = PhoneDevice.run
 
     def blocks(*arguments: object, **named: object) -> Blocks:
         begin = time.perf_counter()
@@ -115,16 +115,15 @@ def watched(watch: Watch) -> Iterator[None]:
         finally:
             watch.canary_s += time.perf_counter() - begin
 
-    def noted(self: PhoneDevice, job: TimingJob, **where: object) -> object:
-        request = self.request(self.models[job.model], int(str(where["round_index"])))
+    def noted(self: PhoneDevice, request: BenchmarkRequest) -> tuple[str, BenchmarkLog]:
         words = build_words(self.runner, request, self.flags)
         watch.commands.append(["taskset", cpu_mask(self.cpus), *words])
-        return measure(self, job, **where)  # type: ignore[arg-type]
+        return run(self, request)
 
     with (
         mock.patch.object(stages, "measure_blocks", blocks),
         mock.patch.object(PhoneDevice, "time_canary", canary),
-        mock.patch.object(PhoneDevice, "measure", noted),
+        mock.patch.object(PhoneDevice, "run", noted),
     ):
         yield
 
@@ -147,26 +146,29 @@ def run_script(address: str, commands: list[list[str]]) -> float:
 
 
 def report(watches: list[Watch], scripts: list[float], processes: int) -> int:
-    """Print the table; 1 where the target is missed for certain."""
+    """Print the table; 1 where the target is missed."""
 
     def row(name: str, seconds: list[float]) -> None:
         print(f"{name:42} {statistics.median(seconds):8.2f} s")
 
+    def ratio(name: str, seconds: list[float]) -> float:
+        logs = [math.log(one / script_s) for one, script_s in zip(seconds, scripts, strict=True)]
+        found = median_interval(logs)
+        middle, low, high = (math.exp(one) for one in (found.median, found.low, found.high))
+        print(f"{name}: {middle:.3f} ({found.confidence:.1%} interval {low:.3f} to {high:.3f})")
+        return middle
+
     print(f"{len(watches)} pairs of {processes} processes, medians")
     row("shell script, back to back", scripts)
-    row("fer-opt, all of it", [watch.whole_s for watch in watches])
+    row("fer-opt, the whole bench", [watch.whole_s for watch in watches])
     row("  once: facts, files, settings", [one.whole_s - one.rounds_s for one in watches])
-    row("  canaries", [watch.canary_s for watch in watches])
-    row("  rounds without them", [watch.compared_s for watch in watches])
-    logs = [
-        math.log(watch.compared_s / script_s)
-        for watch, script_s in zip(watches, scripts, strict=True)
-    ]
-    found = median_interval(logs)
-    ratio, low, high = (math.exp(value) for value in (found.median, found.low, found.high))
-    print(f"rounds / script: {ratio:.3f} ({found.confidence:.1%} interval {low:.3f} to {high:.3f})")
-    print(f"The target is at most {TARGET:.2f}: {'missed' if ratio > TARGET else 'kept'}.")
-    return 1 if low > TARGET else 0
+    row("  rounds", [watch.rounds_s for watch in watches])
+    row("    of them the canary's processes", [watch.canary_s for watch in watches])
+    ratio("whole bench / script", [watch.whole_s for watch in watches])
+    rounds = ratio("rounds / script", [watch.rounds_s for watch in watches])
+    kept = rounds <= TARGET
+    print(f"The target, for the rounds, is at most {TARGET:.2f}: {'kept' if kept else 'missed'}.")
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":
