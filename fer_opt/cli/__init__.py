@@ -1,6 +1,7 @@
 """The ``fer-opt`` command: the only place that prints and exits.
 
-Exit codes: 0 done, 2 the user's input cannot be used, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 2 the user's input, a phone or a model on it cannot be used, 130 stopped by
+Ctrl-C.
 """
 
 from __future__ import annotations
