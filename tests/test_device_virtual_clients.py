@@ -13,7 +13,7 @@ from pathlib import Path
 
 import adbutils
 import pytest
-from virtual_hosts import appears, disappears, private_key, public_key
+from virtual_hosts import appears, disappears, new_seconds, private_key, public_key, within
 
 from fer_opt.device.virtual import Faults, VirtualPhone, start_virtual_phone
 
@@ -155,14 +155,15 @@ def test_a_killed_client_takes_its_command_along(
 ) -> None:
     address = phone.address.removeprefix("tcp:")
     for way in (["shell"], ["shell", "-x"], ["exec-out"]):
+        seconds = new_seconds()
         client = subprocess.Popen(
-            ["adb", "-P", str(server_port), "-s", address, *way, "exec sleep 4731"],
+            ["adb", "-P", str(server_port), "-s", address, *way, f"exec sleep {seconds}"],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        assert appears("sleep 4731", within_s=5)
+        assert appears(seconds)
         with client:
             client.kill()
-        assert disappears("sleep 4731"), way
+        assert disappears(seconds), way
 
 
 def test_adbutils_does_the_same(phone: VirtualPhone, server_port: int, adb: Adb) -> None:
@@ -183,6 +184,11 @@ def test_an_unknown_key_waits_to_be_accepted(server_port: int) -> None:
         address = phone.address.removeprefix("tcp:")
         adb = ["adb", "-P", str(server_port)]
         subprocess.run([*adb, "connect", address], capture_output=True, timeout=60, check=False)
-        told = subprocess.run([*adb, "devices"], capture_output=True, timeout=60, check=True)
-        assert f"{address}\tunauthorized".encode() in told.stdout
+
+        def listing() -> bytes:
+            command = [*adb, "devices"]
+            return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+        # For a moment the server takes it for one that does not answer.
+        assert within(15, lambda: f"{address}\tunauthorized".encode() in listing()), listing()
         subprocess.run([*adb, "disconnect", address], capture_output=True, timeout=60, check=True)

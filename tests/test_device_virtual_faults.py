@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from adb_shell.adb_device import AdbDeviceTcp
 from adb_shell.exceptions import AdbTimeoutError, DeviceAuthError, TcpTimeoutException
-from virtual_hosts import appears, connected, disappears, pull, push, run
+from virtual_hosts import appears, connected, disappears, new_seconds, pull, push, run, within
 
 from fer_opt.device.adb import open_phone
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
@@ -39,40 +39,41 @@ def short(device: AdbDeviceTcp, command: str) -> str:
     return str(device.shell(command, read_timeout_s=0.3, transport_timeout_s=0.5))
 
 
-def echo(phone: VirtualPhone, within_s: float = 5) -> str:
-    with connected(phone, within_s=within_s) as device:
-        return str(device.shell("echo whole", read_timeout_s=within_s))
+def echo(phone: VirtualPhone) -> str:
+    with connected(phone) as device:
+        return str(device.shell("echo whole", read_timeout_s=5))
 
 
 def test_a_push_that_breaks_leaves_no_part_of_a_file(phone: VirtualPhone) -> None:
     phone.faults = Faults(drop_at_byte=500_000)
-    with connected(phone, within_s=0.5) as device, pytest.raises(BROKEN):
-        push(device, bytes(2_000_000), f"{TMP}/part", within_s=0.3)
+    drops = phone.counters.drops
+    with connected(phone) as device, pytest.raises(BROKEN):
+        push(device, bytes(2_000_000), f"{TMP}/part", within_s=5)
+    assert phone.counters.drops == drops + 1
     with connected(phone) as device:
-        deadline = time.monotonic() + 5
-        while device.stat(f"{TMP}/part") != (0, 0, 0):
-            assert time.monotonic() < deadline
+        assert within(15, lambda: device.stat(f"{TMP}/part") == (0, 0, 0))
 
 
 def test_programs_end_when_the_link_breaks(phone: VirtualPhone) -> None:
+    seconds = new_seconds()
     with connected(phone) as device:
-        device._open(b"shell:sleep 4721", 5, 5, None)
-        assert appears("sleep 4721")
+        device._open(f"shell:sleep {seconds}".encode(), 5, 5, None)
+        assert appears(seconds)
         phone.faults = Faults(drop_at_message=1)
         with pytest.raises(BROKEN):
             short(device, "echo")
-    assert disappears("sleep 4721")
+    assert disappears(seconds)
 
 
 def test_a_phone_may_be_away_for_a_while(phone: VirtualPhone) -> None:
     phone.faults = Faults(drop_at_message=6, away_s=0.8)
     begin = time.monotonic()
-    with pytest.raises(BROKEN):
-        echo(phone, 0.4)
+    with connected(phone) as device, pytest.raises(BROKEN):
+        short(device, "echo whole")
     tries = 0
     while True:
         try:
-            assert echo(phone, 0.4) == "whole\n"
+            assert echo(phone) == "whole\n"
             break
         except BROKEN:
             tries += 1
@@ -91,8 +92,8 @@ def test_a_frozen_phone_says_nothing_and_comes_back(phone: VirtualPhone) -> None
     phone.faults = NO_FAULTS
     assert echo(phone) == "whole\n"
     phone.faults = Faults(freeze_at_message=5)
-    with pytest.raises(BROKEN):
-        echo(phone, 0.4)
+    with connected(phone) as device, pytest.raises(BROKEN):
+        short(device, "echo whole")
     assert phone.counters.messages_since_faults == 5
 
 
@@ -166,10 +167,11 @@ def test_a_slow_link_takes_its_time_both_ways(phone: VirtualPhone) -> None:
         middle = time.monotonic()
         assert pull(device, f"{TMP}/slow") == data
         end = time.monotonic()
-    assert 0.5 <= middle - begin < 2
-    assert 0.5 <= end - middle < 2
+    assert middle - begin >= 0.5
+    assert end - middle >= 0.5
 
 
+@pytest.mark.alone
 def test_throttling_shows_and_slows(phone: VirtualPhone) -> None:
     clock = "cat /sys/devices/system/cpu/cpu2/cpufreq/scaling_cur_freq"
     heat = "cat /sys/class/thermal/thermal_zone0/temp"
@@ -202,12 +204,14 @@ def test_time_at_each_clock_tells_of_throttling(phone: VirtualPhone) -> None:
 
     with connected(phone) as device:
         phone.faults = Faults(speed=0.6)
+        begin = time.monotonic()
         before = times(device)
         run(device, "sleep 0.5")
         after = times(device)
+        spent_s = time.monotonic() - begin
     grown = {clock: after[clock] - before[clock] for clock in after}
     assert max(grown, key=lambda clock: grown[clock]) == 845000
-    assert 40 <= grown[845000] <= 200  # hundredths of a second
+    assert 40 <= grown[845000] <= 100 * spent_s + 1  # hundredths of a second
 
 
 def test_the_battery_is_as_asked(phone: VirtualPhone) -> None:

@@ -13,7 +13,7 @@ from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_hosts import disappears
+from virtual_hosts import disappears, new_seconds
 
 from fer_opt.device.virtual import Faults, VirtualPhone, start_virtual_phone
 from fer_opt.device.virtual.keys import parse_public_key, signed_by
@@ -212,9 +212,9 @@ def test_a_write_is_confirmed_when_it_is_consumed(
 ) -> None:
     with Host(phone) as host:
         host.enter(signer)
+        begin = time.monotonic()
         own = host.open("shell,v2,raw:sleep 1; wc -c")
         # More than a pipe holds: it cannot be consumed before the command reads it.
-        begin = time.monotonic()
         host.send(Command.WRTE, 7, own, struct.pack("<BI", 0, 200_000) + bytes(200_000))
         assert host.receive() == Packet(Command.OKAY, own, 7)
         assert time.monotonic() - begin > 0.8
@@ -331,14 +331,15 @@ def host_open_while(host: Host, name: str, *, busy: tuple[int, int]) -> bool:
 def test_a_stream_closed_at_once_leaves_no_command(
     phone: VirtualPhone, signer: PythonRSASigner, name: str
 ) -> None:
+    seconds = new_seconds()
     with Host(phone) as host:
         host.enter(signer)
         for _ in range(20):
-            own = host.open(f"{name}exec sleep 4741")
+            own = host.open(f"{name}exec sleep {seconds}")
             host.send(Command.CLSE, 7, own)
             while host.receive().command is not Command.CLSE:
                 pass
-        assert disappears("sleep 4741", within_s=3)
+        assert disappears(seconds)
 
 
 def exchange(phone: VirtualPhone, signer: PythonRSASigner) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import os
 import tempfile
 import time
@@ -56,9 +57,26 @@ def connected(phone: VirtualPhone | int, *, within_s: float = 5.0) -> Iterator[A
         device.close()
 
 
-def set_apart(seconds: int) -> str:
+def new_seconds() -> str:
+    """A time to sleep that nobody else on this computer sleeps, so that it names one sleeper."""
+    return f"{4000 + next(_COUNTER)}.{os.getpid():07d}"
+
+
+_COUNTER = itertools.count()
+
+
+def set_apart(seconds: str) -> str:
     """A command that leaves a ``sleep`` behind; it waits until that is out of a hang-up's reach."""
-    return f"setsid sleep {seconds} </dev/null >/dev/null 2>&1 & sleep 0.3"
+    mark = f"/data/local/tmp/apart-{seconds}"
+    return (
+        f"setsid sh -c 'echo >{mark}; exec sleep {seconds}' </dev/null >/dev/null 2>&1 & "
+        + until_there(mark)
+    )
+
+
+def until_there(path: str) -> str:
+    """A command that waits for a file."""
+    return f"until [ -e {path} ]; do sleep 0.02; done"
 
 
 def run(device: AdbDeviceTcp, command: str) -> str:
@@ -77,7 +95,12 @@ def push(
 ) -> None:
     """Write a file on the phone."""
     device.push(
-        io.BytesIO(data), path, st_mode=0o100000 | mode, mtime=time_s, read_timeout_s=within_s
+        io.BytesIO(data),
+        path,
+        st_mode=0o100000 | mode,
+        mtime=time_s,
+        transport_timeout_s=within_s,
+        read_timeout_s=within_s,
     )
 
 
@@ -88,24 +111,28 @@ def pull(device: AdbDeviceTcp, path: str) -> bytes:
     return target.getvalue()
 
 
-def processes_with(text: str) -> list[psutil.Process]:
-    """Processes of this computer with ``text`` in their command line, this one apart."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and text in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+def sleepers(seconds: str) -> list[psutil.Process]:
+    """Processes of this computer that sleep for just so long, wherever they were started."""
+    return [one for one in _told_of(seconds) if one.info["cmdline"][-2:] == ["sleep", seconds]]
 
 
-def appears(text: str, *, within_s: float = 10.0) -> bool:
-    """Whether a process with ``text`` in its command line appears in time."""
-    return within(within_s, lambda: bool(processes_with(text)))
+def _told_of(seconds: str) -> list[psutil.Process]:
+    """Processes with ``seconds`` in their command line: sleepers, and who waits for them."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if seconds in " ".join(process.info["cmdline"] or [])
+    ]
 
 
-def disappears(text: str, *, within_s: float = 10.0) -> bool:
-    """Whether every process with ``text`` in its command line disappears in time."""
-    return within(within_s, lambda: not processes_with(text))
+def appears(seconds: str, *, within_s: float = 15.0) -> bool:
+    """Whether a sleeper appears in time."""
+    return within(within_s, lambda: bool(sleepers(seconds)))
+
+
+def disappears(seconds: str, *, within_s: float = 15.0) -> bool:
+    """Whether all sleepers disappear in time, and the shells that were told of them."""
+    return within(within_s, lambda: not _told_of(seconds))
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
