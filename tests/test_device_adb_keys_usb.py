@@ -191,12 +191,12 @@ class TestTcp:
 
             def read() -> None:
                 while len(got) < len(content):
-                    got.extend(peer.recv(1 << 16))
-                    time.sleep(0.02)
+                    got.extend(peer.recv(1 << 17))
+                    time.sleep(0.1)
 
             reader = threading.Thread(target=read)
             reader.start()
-            assert transport.bulk_write(content, 0.2) == len(content)
+            assert transport.bulk_write(content, 1) == len(content)
             reader.join()
         assert got == content
 

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from virtual_hosts import new_seconds, sleepers, within
 
 from fer_opt.device.adb import Link, connection, list_phones, open_phone
 from fer_opt.device.adb import server as server_module
@@ -38,6 +38,17 @@ class Server:
     """A genuine adb server, and how to talk to it."""
 
     port: int
+
+    def start(self) -> subprocess.Popen[bytes] | None:
+        """Its process once it answers; None where it ended, as when it cannot have the port."""
+        assert ADB is not None
+        process = subprocess.Popen(
+            [ADB, "-P", str(self.port), "nodaemon", "server"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: answers(self.port) or process.poll() is not None, 30)
+        return process if process.poll() is None else None
 
     def adb(self, *words: str) -> str:
         assert ADB is not None
@@ -67,8 +78,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
         patch.delenv("ADB_VENDOR_KEYS", raising=False)
-        patch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))  # where no server listens
-        yield folder
+        with silent_port() as port:
+            patch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
+            yield folder
 
 
 @pytest.fixture(scope="module")
@@ -86,24 +98,22 @@ def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything about silence four times as fast."""
+    """Everything about silence twice as fast."""
     for module in (connection, server_module):
-        monkeypatch.setattr(module, "PROBE_AFTER_S", 0.3)
-        monkeypatch.setattr(module, "SILENCE_S", 0.625)
+        monkeypatch.setattr(module, "PROBE_AFTER_S", 0.6)
+        monkeypatch.setattr(module, "SILENCE_S", 1.25)
 
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[Server]:
     if ADB is None:
         pytest.skip("no adb here")
-    running = Server(free_port())
-    process = subprocess.Popen(
-        [ADB, "-P", str(running.port), "nodaemon", "server"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    for _ in range(5):  # somebody else may take a free port first
+        running = Server(free_port())
+        if (process := running.start()) is not None:
+            break
+    assert process is not None
     try:
-        wait_for(lambda: answers(running.port), 10)
         yield running
     finally:
         process.kill()
@@ -144,6 +154,14 @@ def free_port() -> int:
             return port
 
 
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port of this computer where nobody listens, kept from others who look for a free one."""
+    with contextlib.closing(socket.socket()) as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def answers(port: int) -> bool:
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -158,14 +176,20 @@ def wait_for(true: Callable[[], object], within_s: float) -> None:
         time.sleep(0.02)
 
 
-def sleepers(seconds: str) -> list[int]:
-    """Processes on this computer that sleep for just so long, wherever they were started."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[-2:] == ["sleep", seconds]:
-            found.append(process.pid)
-    return found
+def gone(seconds: str) -> bool:
+    """Whether nobody sleeps for so long any more."""
+    return not sleepers(seconds)
+
+
+def once_it_sleeps(seconds: str, do: Callable[[], object]) -> None:
+    """Do something while a job sleeps that is still to begin, its first words long told."""
+
+    def wait_and_do() -> None:
+        if within(30, lambda: bool(sleepers(seconds))):
+            time.sleep(0.2)
+            do()
+
+    threading.Thread(target=wait_and_do, daemon=True).start()
 
 
 class TestCommands:
@@ -197,21 +221,22 @@ class TestCommands:
         assert link.script("echo (").status != 0
 
     def test_a_command_that_takes_too_long_is_stopped(self, link: Link) -> None:
+        seconds = new_seconds()
         began = time.monotonic()
-        with pytest.raises(PhoneError, match=r"sleep 4711.*after 0.5 s") as caught:
-            link.shell(["sleep", "4711.1"], timeout_s=0.5)
+        with pytest.raises(PhoneError, match=rf"sleep {seconds}.*after 0.5 s") as caught:
+            link.shell(["sleep", seconds], timeout_s=0.5)
         assert not isinstance(caught.value, LinkLostError)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         with pytest.raises(PhoneError, match=r"after 0.5 s"):
-            link.script("sleep 4711.1; true", timeout_s=0.5)
-        wait_for(lambda: not sleepers("4711.1"), 3)
+            link.script(f"sleep {seconds}; true", timeout_s=0.5)
+        wait_for(lambda: gone(seconds), 15)
         assert link.shell(["echo", "on"]).output == "on\n"
 
     @pytest.mark.usefixtures("impatient")
     def test_a_silent_command_is_waited_for(self, link: Link) -> None:
         began = time.monotonic()
-        assert link.shell(["sleep", "1.5"]).status == 0
-        assert time.monotonic() - began > 1.4
+        assert link.shell(["sleep", "3"]).status == 0
+        assert time.monotonic() - began > 2.9
 
     def test_a_lost_status_is_no_status(self, direct: Link) -> None:
         with pytest.raises(LinkLostError, match="ended from outside"):
@@ -233,7 +258,7 @@ class TestCommands:
 class TestJobs:
     @pytest.mark.usefixtures("impatient")
     def test_a_silent_job_ends_with_its_status(self, link: Link) -> None:
-        found = link.job(["sh", "-c", "echo begun; sleep 1.5; echo done; exit 5"], timeout_s=20)
+        found = link.job(["sh", "-c", "echo begun; sleep 3; echo done; exit 5"], timeout_s=20)
         assert (found.output, found.status) == ("begun\ndone\n", 5)
 
     def test_megabytes_of_output_are_whole(self, link: Link) -> None:
@@ -245,26 +270,30 @@ class TestJobs:
         assert link.job(["sh", "-c", dots], timeout_s=20).output == "." * 9
 
     def test_a_job_that_takes_too_long_is_killed_with_its_children(self, link: Link) -> None:
-        command = ["sh", "-c", "sleep 4711.2 & sleep 4711.2"]
+        seconds = new_seconds()
+        command = ["sh", "-c", f"sleep {seconds} & sleep {seconds}"]
         with pytest.raises(PhoneError, match=r"after 1 s and was stopped"):
             link.job(command, timeout_s=1)
-        wait_for(lambda: not sleepers("4711.2"), 3)
+        wait_for(lambda: gone(seconds), 15)
 
     def test_ctrl_c_kills_the_job_and_leaves_the_link(self, link: Link) -> None:
-        timer = threading.Timer(0.8, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            link.job(["sleep", "4711.3"], timeout_s=30)
-        wait_for(lambda: not sleepers("4711.3"), 3)
+        seconds = new_seconds()
+        once_it_sleeps(seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt) as caught:
+            link.job(["sleep", seconds], timeout_s=60)
+        wait_for(lambda: gone(seconds), 15)
+        if any(entry.name == "write" for entry in caught.traceback):
+            link.reconnect(within_s=20)  # half a packet may have left: no link is usable after it
         assert link.shell(["echo", "on"]).output == "on\n"
 
     def test_a_cut_link_kills_the_job(self, direct: Link, phone: VirtualPhone) -> None:
-        cut = threading.Timer(0.7, lambda: setattr(phone, "faults", Faults(drop_at_message=1)))
-        cut.start()
+        seconds = new_seconds()
+        once_it_sleeps(seconds, lambda: setattr(phone, "faults", Faults(drop_at_message=1)))
         with pytest.raises(LinkLostError):
-            direct.job(["sleep", "4711.4"], timeout_s=30)
-        wait_for(lambda: not sleepers("4711.4"), 3)
+            direct.job(["sleep", seconds], timeout_s=60)
+        wait_for(lambda: gone(seconds), 15)
 
+    @pytest.mark.alone
     def test_a_frozen_link_is_noticed_and_the_job_killed_after_it(
         self, link: Link, phone: VirtualPhone
     ) -> None:
@@ -274,15 +303,17 @@ class TestJobs:
             phone.faults = Faults(frozen=True)
             frozen.append(time.monotonic())
 
-        threading.Timer(0.7, freeze).start()
+        seconds = new_seconds()
+        once_it_sleeps(seconds, freeze)
         with pytest.raises(LinkLostError):
-            link.job(["sleep", "4711.5"], timeout_s=30)
+            link.job(["sleep", seconds], timeout_s=60)
         assert time.monotonic() - frozen[0] < 3
         with pytest.raises(LinkLostError):
             link.shell(["true"])  # changes nothing about what is to be ended
+        assert sleepers(seconds)
         phone.faults = NO_FAULTS
         link.reconnect(within_s=20)
-        wait_for(lambda: not sleepers("4711.5"), 3)
+        wait_for(lambda: gone(seconds), 15)
 
 
 class TestFiles:
@@ -362,7 +393,7 @@ class TestLosing:
                 "pull": lambda: link.pull(f"{FOLDER}/there"),
                 "stat": lambda: link.stat(FOLDER),
             }[doing]()
-        assert time.monotonic() - began < 1.2
+        assert time.monotonic() - began < 10
         phone.faults = NO_FAULTS
         link.reconnect(within_s=20)
         assert link.shell(["echo", "on"]).output == "on\n"
@@ -381,19 +412,23 @@ class TestLosing:
         work()
         messages = phone.counters.messages - before
         assert messages > 20
-        lost = 0
+        lost = reached = 0
         for number in range(1, messages + 1):
             phone.faults = Faults(drop_at_message=number)
+            drops = phone.counters.drops
             began = time.monotonic()
             try:
                 work()
             except LinkLostError:
                 lost += 1
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
             phone.faults = NO_FAULTS
+            # Whether a phone that is slow to answer is asked for life differs from time to time.
+            reached += phone.counters.drops - drops
             direct.reconnect(within_s=10)
+        assert reached > 20
         # The last messages only say goodbye: their loss need not be noticed.
-        assert lost >= messages - 2
+        assert lost >= reached - 2
         work()
 
     def test_after_a_loss_nothing_works_until_reconnecting(
@@ -419,13 +454,18 @@ class TestLosing:
         began = time.monotonic()
         with pytest.raises(LinkLostError, match="did not come back within 1 s"):
             link.reconnect(within_s=1)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
     def test_another_phone_is_not_taken_for_the_first(self, home: Path) -> None:
-        with start_virtual_phone(serial="first") as one:
-            link = open_phone(one.address)
-            port = one.port
-        with start_virtual_phone(serial="second", port=port):
+        for attempt in range(5):  # somebody else may take the port meanwhile
+            with start_virtual_phone(serial="first") as one:
+                link = open_phone(one.address)
+            try:
+                second = start_virtual_phone(serial="second", port=one.port)
+                break
+            except PhoneError:
+                assert attempt < 4
+        with second:
             with pytest.raises(PhoneError, match=r"another phone .*second instead of first"):
                 link.reconnect(within_s=5)
             with pytest.raises(LinkLostError):
@@ -478,8 +518,9 @@ class TestLettingIn:
 class TestListing:
     def test_what_a_phone_tells_is_listed(self, phone: VirtualPhone) -> None:
         open_phone(phone.address).close()
-        nowhere = f"tcp:127.0.0.1:{free_port()}"
-        found, gone = list_phones("tcp", addresses=[phone.address, nowhere])
+        with silent_port() as port:
+            nowhere = f"tcp:127.0.0.1:{port}"
+            found, gone = list_phones("tcp", addresses=[phone.address, nowhere])
         assert (found.serial, found.state, found.route) == (phone.address, "device", "tcp")
         assert (found.model, found.abi) == ("SM-J330F", "armeabi-v7a")
         assert found.android[0].isdigit()

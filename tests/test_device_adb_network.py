@@ -81,7 +81,10 @@ def between_namespaces() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     far = subprocess.Popen(["unshare", "--net", "sleep", "600"])
     try:
-        time.sleep(0.2)
+        end = time.monotonic() + 30
+        while os.readlink(f"/proc/{far.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            assert time.monotonic() < end, "unshare makes no namespace"
+            time.sleep(0.02)
         inside = ["nsenter", "-t", str(far.pid), "-n"]
         for command in (
             f"ip link add near mtu 1500 type veth peer name far netns {far.pid}",

@@ -48,7 +48,7 @@ def test_a_push_that_breaks_leaves_no_part_of_a_file(phone: VirtualPhone) -> Non
     phone.faults = Faults(drop_at_byte=500_000)
     drops = phone.counters.drops
     with connected(phone) as device, pytest.raises(BROKEN):
-        push(device, bytes(2_000_000), f"{TMP}/part", within_s=5)
+        push(device, bytes(2_000_000), f"{TMP}/part", within_s=2)
     assert phone.counters.drops == drops + 1
     with connected(phone) as device:
         assert within(15, lambda: device.stat(f"{TMP}/part") == (0, 0, 0))
