@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_phones import phone_and_link
+from virtual_phones import noted_services, phone_and_link
 
 from fer_opt.device.adb import Link
 from fer_opt.device.phone.conditions import (
@@ -118,19 +120,21 @@ def test_times_that_cannot_be_compared_are_left_out() -> None:
 
 
 def test_a_measurement_costs_two_round_trips(pair: tuple[VirtualPhone, Link]) -> None:
-    phone, link = pair
-    before = read_state(link, (0, 1))
-    assert before.conditions.cpu_mhz == 1430.0
-    assert before.conditions.battery_percent == 86
-    assert before.conditions.temperature_c is not None
-    link.shell(["sleep", "0.5"])
-    messages = phone.counters.messages
-    after = read_state(link, (0, 1))
-    # One command opened, told whole and closed: nothing that grows with what is read.
-    assert phone.counters.messages - messages <= 12
+    _, link = pair
+    begin = time.monotonic()
+    with noted_services() as services:
+        before = read_state(link, (0, 1))
+        assert before.conditions.cpu_mhz == 1430.0
+        assert before.conditions.battery_percent == 86
+        assert before.conditions.temperature_c is not None
+        assert link.shell(["sleep", "0.5"]).status == 0
+        after = read_state(link, (0, 1))
+    # One command each, told whole: nothing that grows with what is read.
+    assert [service.split(b":")[0] for service in services] == [b"shell"] * 3
     spent = clock_difference_s(before.clock_times, after.clock_times)
     assert spent.keys() == {"1430"}
-    assert 1.0 <= spent["1430"] <= 4.0  # two cores for half a second and a bit
+    # Two cores for half a second and a bit.
+    assert 1.0 <= spent["1430"] <= 2 * (time.monotonic() - begin) + 0.02
 
 
 def test_heat_shows(pair: tuple[VirtualPhone, Link]) -> None:

@@ -9,18 +9,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from phone_bench import SHORT, in_folder, opener, processes_of_phones, stay_awake, write_runner
 from virtual_phones import eventually
 
+from fer_opt.device.phone import session
 from fer_opt.device.phone.canary import CANARY
+from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.results import PhoneRun
 from fer_opt.device.phone.several import bench_phones
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.virtual import Faults, VirtualPhone, start_virtual_phone
+from fer_opt.errors import PhoneError
 
 REPOSITORY = Path(__file__).parents[1]
 JOBS = [TimingJob("one", CANARY.path, CANARY.sha256)]
@@ -88,10 +91,27 @@ def test_one_phone_that_fails_does_not_stop_the_others(
     assert [stay_awake(phone) for phone in phones] == ["0", "0"]
 
 
-def test_the_same_phone_twice_is_benched_once(phones: list[VirtualPhone], tmp_path: Path) -> None:
-    runner = write_runner(tmp_path / "runner", "sleep 0.5")
+def test_the_same_phone_twice_is_benched_once(
+    phones: list[VirtualPhone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = threading.Event()
+
+    @contextmanager
+    def hold(serial: str, label: str) -> Iterator[None]:
+        try:
+            with hold_phone(serial, label):
+                yield
+        except PhoneError:
+            refused.set()
+            raise
+
+    def save(run: PhoneRun) -> None:
+        assert refused.wait(60)  # who comes first is still there when the other one comes
+
+    monkeypatch.setattr(session, "hold_phone", hold)
+    runner = write_runner(tmp_path / "runner", "")
     openers = {"here": opener(phones[0]), "there": opener(phones[0])}
-    outcomes = bench_phones(openers, JOBS, SHORT, runner=runner)
+    outcomes = bench_phones(openers, JOBS, SHORT, runner=runner, save=save)
     errors = [one.error for one in outcomes if one.error]
     assert len(errors) == 1
     assert "in use by another fer-opt" in errors[0]
