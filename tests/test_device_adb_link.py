@@ -67,7 +67,7 @@ class Server:
             self.adb("connect", serial)
             return False
 
-        wait_for(ready, 15)
+        wait_for(ready, 60)
         return serial
 
 
