@@ -42,6 +42,7 @@ class Hold:
         changed: what is changed on the phone, a sentence each; empty where nothing had to be.
         cautions: what could not be held or given back, a sentence each.
         leftovers: what an earlier session had left and this one put right, a sentence each.
+        watched: whether a watchdog on the phone is ours, so that it may also let go.
     """
 
     link: Link
@@ -52,9 +53,10 @@ class Hold:
     changed: tuple[str, ...] = ()
     cautions: list[str] = field(default_factory=list)
     leftovers: tuple[str, ...] = ()
+    watched: bool = False
 
     def sign_of_life(self) -> None:
-        """Tell the watchdog that we live; hold anew where the phone has let go meanwhile.
+        """Tell the watchdog, where there is one, that we live; hold anew where it has let go.
 
         Needed at least every ``quiet_s`` while nothing else is asked of the phone;
         :func:`~fer_opt.device.phone.conditions.read_state` is a sign of life too.
@@ -63,6 +65,8 @@ class Hold:
             PhoneError: another session uses this phone now.
             LinkLostError: the connection broke.
         """
+        if not self.watched:
+            return
         answer = _guard(self.link, "sign", self.token, uuid.uuid4().hex)
         owner = re.search(r"^owner (\S+)$", answer, re.MULTILINE)
         if owner is None:
@@ -90,6 +94,7 @@ class Hold:
         self.leftovers += _left(answer)
         self.cautions += _unrestored(answer)
         held = re.search(r"^held (\S+) (\S+)$", answer, re.MULTILINE)
+        self.watched = held is not None
         if held is None:
             self.cautions.append(f"The phone is not kept awake ({_why(answer)}).")
         elif held[2] in ("0", "null"):
@@ -106,7 +111,7 @@ class Hold:
         """
         answer = _guard(self.link, "release", self.token)
         self.cautions += _unrestored(answer)
-        if re.search(r"^lapsed ?$", answer, re.MULTILINE):
+        if self.watched and re.search(r"^lapsed ?$", answer, re.MULTILINE):
             self.cautions.append(
                 "The phone heard nothing of us for too long and gave its settings back before the "
                 "end."
@@ -248,4 +253,6 @@ def _why(answer: str) -> str:
     ]
     if "unwatched" in lines:
         return "the watchdog that would give the setting back did not start"
+    if "late" in lines:
+        return "changing the setting took longer than the watchdog waits"
     return lines[-1][:200] if lines else "no answer"

@@ -55,25 +55,37 @@ job_runs() {
 get() {
   now=$(settings get "$1" "$2" </dev/null 2>&1)
 }
+# note SPACE KEY VALUE: writes down what was before, whole or not at all.
+note() {
+  echo "$*" >"$guard/new" && mv "$guard/new" "$guard/before"
+}
+# give_back SPACE KEY VALUE: fails where that did not work.
+give_back() {
+  if [ "$3" = null ]; then
+    settings delete "$1" "$2" </dev/null >/dev/null 2>&1
+  else
+    settings put "$1" "$2" "$3" </dev/null >/dev/null 2>&1
+  fi
+  get "$1" "$2"
+  if [ "$now" != "$3" ]; then
+    echo "unrestored $1 $2 $3 $now"
+    return 1
+  fi
+  echo "restored $1 $2 $3"
+}
 # Gives back what "before" holds; fails, and keeps it, where that did not work.
 restore() {
   [ -f "$guard/before" ] || return 0
   left=
   while read -r space key value; do
-    if [ "$value" = null ]; then
-      settings delete "$space" "$key" </dev/null >/dev/null 2>&1
-    else
-      settings put "$space" "$key" "$value" </dev/null >/dev/null 2>&1
-    fi
-    get "$space" "$key"
-    if [ "$now" = "$value" ]; then
-      echo "restored $space $key $value"
-    else
-      left=1
-      echo "unrestored $space $key $value $now"
-    fi
+    give_back "$space" "$key" "$value" || left=1
   done <"$guard/before"
   [ -z "$left" ] && rm -f "$guard/before"
+}
+# Sets $owner to the token of the session that holds the settings; empty for none.
+whose() {
+  owner=
+  { read -r owner <"$guard/owner"; } 2>/dev/null
 }
 
 # What an earlier session left is put right: programs, settings, watchdog.
@@ -97,11 +109,11 @@ hold() {
         return 0
         ;;
     esac
-    echo "global stay_on_while_plugged_in $now" >"$guard/new" &&
-      mv "$guard/new" "$guard/before" || return 1
+    note global stay_on_while_plugged_in "$now" || return 1
     sync
   fi
   before=$now
+  read -r space key value <"$guard/before" || return 1
   echo "$1" >"$guard/owner"
   echo "$1" >"$guard/alive"
   if command -v setsid >/dev/null 2>&1; then
@@ -120,32 +132,44 @@ hold() {
     sleep 0.1 2>/dev/null || sleep 1
   done
   svc power stayon true </dev/null 2>&1
+  # That may take a phone which is just starting longer than the watchdog waits, or than we do:
+  # what was given back meanwhile would now be changed with nothing on record.
+  whose
+  if [ "$owner" != "$1" ]; then
+    [ -n "$owner" ] || give_back "$space" "$key" "$value" >/dev/null ||
+      note "$space" "$key" "$value"
+    echo "late"
+    return 0
+  fi
+  echo "$1 held" >"$guard/alive"
   get global stay_on_while_plugged_in
   echo "held $before $now"
 }
 
 # watch GUARD TOKEN TICK QUIET MOST: gives everything back when our session is silent for QUIET
-# ticks, or for MOST while one of its programs runs. Ends when the session is another or over.
+# ticks in which none of its programs runs, or for MOST. Ends when the session is another or over.
 watch() {
   trap '' HUP INT PIPE
   began $$
   echo "$$ $start" >"$guard/watchdog"
   quiet=0
+  silent=0
   seen=
   while sleep "$2"; do
-    owner=
-    { read -r owner <"$guard/owner"; } 2>/dev/null
+    whose
     [ "$owner" = "$1" ] || return 0
     alive=
     { read -r alive <"$guard/alive"; } 2>/dev/null
     quiet=$((quiet + 1))
+    silent=$((silent + 1))
     if [ "$alive" != "$seen" ]; then
       seen=$alive
       quiet=0
+      silent=0
     fi
-    [ "$quiet" -lt "$3" ] && continue
-    [ "$quiet" -lt "$4" ] && job_runs && continue
-    break
+    # When a program has just ended, its session still has to hear of it.
+    job_runs && quiet=0
+    [ "$quiet" -lt "$3" ] && [ "$silent" -lt "$4" ] || break
   done
   rm -f "$guard/owner" "$guard/alive"
   end_jobs
@@ -160,8 +184,7 @@ watch() {
 
 # release GUARD TOKEN: the end of a session, unless another one has taken over.
 release() {
-  owner=
-  { read -r owner <"$guard/owner"; } 2>/dev/null
+  whose
   if [ "$owner" = "$1" ]; then
     end_jobs
     restore && clear_up
@@ -173,8 +196,7 @@ release() {
 
 # sign GUARD TOKEN NEW: a sign of life.
 sign() {
-  owner=
-  { read -r owner <"$guard/owner"; } 2>/dev/null
+  whose
   if [ "$owner" = "$1" ]; then
     echo "$2" >"$guard/alive"
   fi
