@@ -312,3 +312,27 @@ def test_blocks_on_this_computer_with_the_real_canary() -> None:
         assert 0 < check.baseline_ms < 1000
         assert 0 < check.after_ms < 1000
     assert done.checks[1].before_ms == done.checks[0].after_ms
+
+
+def test_a_restart_during_a_pause_voids_the_baseline() -> None:
+    stove = Stove(hot=frozenset({BASELINE_TIMINGS + 3 + 1}))
+    wait = stove.wait
+
+    def restart(seconds: float) -> None:
+        wait(seconds)
+        stove.speed = 2.0
+        raise RestartedError("the stove has restarted.")
+
+    stove.wait = restart  # type: ignore[method-assign]
+    done = bench(stove)
+    assert [(one.round_index, one.attempt, one.baseline_ms) for one in done.checks] == [
+        (0, 0, 10.0), (1, 0, 10.0), (1, 1, 5.0), (2, 0, 5.0)
+    ]  # fmt: skip
+    assert not done.throttled_rounds()
+
+
+def test_fewer_rounds_keep_what_was_measured() -> None:
+    done = bench(Stove())
+    fewer = Stove()
+    assert bench(fewer, already=done, rounds=2) == done
+    assert not fewer.asked

@@ -105,10 +105,11 @@ def measure_blocks(
         already: what earlier sessions of this plan gave.
         save: called after every attempt of a block, so that a killed session goes on after it.
         progress: told of every process and every pause.
-        wait: sleeps for a number of seconds.
+        wait: sleeps for a number of seconds; raises a :class:`RestartedError` where the device has
+            restarted meanwhile.
 
     Returns:
-        Everything there is now, ``already`` included.
+        Everything there is now, ``already`` included, also its rounds beyond those asked for.
 
     Raises:
         MeasurementError: the canary could not be timed, or the device kept restarting. A model
@@ -116,7 +117,7 @@ def measure_blocks(
         PhoneError: the device can no longer be reached or used; whole blocks have been saved.
     """
     plan = plan_order([job.model for job in jobs], rules.rounds, rules.seed)
-    done = _whole(already or Blocks(), jobs, rules.rounds)
+    done = _whole(already or Blocks(), jobs)
     missing = sorted({entry.round_index for entry in _missing(plan, done)})
     with progress.stage("Timing", rules.rounds * len(jobs)) as advance:
         advance((rules.rounds - len(missing)) * len(jobs))
@@ -171,9 +172,12 @@ class _Watch:
         return taken_ms
 
     def pause(self, cause: str) -> None:
-        """Let the device come to rest."""
+        """Let the device come to rest; where it restarts meanwhile, the baseline is void."""
         self.progress.say(f"{cause}; waiting {self.rules.cool_down_s:g} s.")
-        self.wait(self.rules.cool_down_s)
+        try:
+            self.wait(self.rules.cool_down_s)
+        except RestartedError:
+            self.forget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,18 +263,18 @@ def _measure_block(
         return done
 
 
-def _whole(already: Blocks, jobs: Sequence[TimingJob], rounds: int) -> Blocks:
-    """What of ``already`` can stand: whole blocks of these very files, within these rounds."""
+def _whole(already: Blocks, jobs: Sequence[TimingJob]) -> Blocks:
+    """What of ``already`` can stand: whole blocks of these very files."""
     sha256_of = {job.model: job.sha256 for job in jobs}
     failures = tuple(one for one in already.failures if one.model in sha256_of)
     wanted = set(sha256_of) - {failure.model for failure in failures}
     last = {check.round_index: check.attempt for check in already.checks}
     kept = [one for one in already.measurements if sha256_of.get(one.model) == one.model_sha256]
     whole = set()
-    for index in range(rounds):
+    for index in last:
         block = [one for one in kept if one.round_index == index]
         side_by_side = len({(one.session, one.attempt) for one in block}) <= 1
-        if index in last and side_by_side and wanted <= {one.model for one in block}:
+        if side_by_side and wanted <= {one.model for one in block}:
             whole.add(index)
     return Blocks(
         tuple(one for one in kept if one.round_index in whole),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +14,10 @@ __all__ = ["MOST_LOSSES", "Steady"]
 
 MOST_LOSSES = 3
 """Losses during one step after which it is given up: a loose cable, or a step that kills adbd."""
+
+BOOT_LOOKS, BOOT_LOOK_S = 60, 2.0
+"""How often it is asked whether Android has started, two minutes in all, and how long in between;
+adbd answers long before."""
 
 Result = TypeVar("Result")
 
@@ -34,6 +39,7 @@ class Steady:
         *,
         say: Callable[[str], None] = lambda _: None,
         within_s: float = 60.0,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.link = link
         self.reconnections = 0
@@ -41,7 +47,9 @@ class Steady:
         self.on_return: Callable[[bool], None] = lambda restarted: None
         self._say = say
         self.within_s = within_s
+        self._wait = wait
         self._boot_id = ""
+        self._restarted = False  # and on_return has not been through since
 
     def run(self, step: Callable[[], Result], *, restart_voids: bool = False) -> Result:
         """Do ``step``, again from its beginning when the connection breaks.
@@ -84,12 +92,23 @@ class Steady:
         """Find out what has happened while the phone was away."""
         answer = self.link.shell(["cat", "/proc/sys/kernel/random/boot_id"])
         boot_id = answer.output.strip() if answer.status == 0 else ""
-        restarted = bool(self._boot_id and boot_id and boot_id != self._boot_id)
-        if restarted:
+        if self._boot_id and boot_id and boot_id != self._boot_id:
             self._boot_id = boot_id
             self.restarts += 1
+            self._restarted = True
             self._say("The phone has restarted.")
-        self.on_return(restarted)
+        if self._restarted:
+            self._await_android()
+        self.on_return(self._restarted)
+        self._restarted = False
+
+    def _await_android(self) -> None:
+        """Let its services start, without which settings cannot be held; in the end go on."""
+        for _ in range(BOOT_LOOKS):
+            answer = self.link.shell(["getprop", "sys.boot_completed"])
+            if answer.status != 0 or answer.output.strip() == "1":
+                return
+            self._wait(BOOT_LOOK_S)
 
 
 def _clause(exc: PhoneError) -> str:
