@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,23 @@ from phone_bench import (
     write_runner,
 )
 from pydantic import TypeAdapter
+from sample_phone_run import sample_bench
 from virtual_phones import eventually
 
 from fer_opt.device.phone import device as device_module
 from fer_opt.device.phone import stages
 from fer_opt.device.phone.canary import CANARY
+from fer_opt.device.phone.device import PhoneDevice
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.results import CanaryCheck, PhoneRun
 from fer_opt.device.phone.session import bench_phone
+from fer_opt.device.phone.settings import Hold
 from fer_opt.device.phone.trust import judge
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.virtual import NO_FAULTS, Faults, VirtualPhone, start_virtual_phone
 from fer_opt.errors import LinkLostError, MeasurementError, PhoneError, RunnerError
 from fer_opt.files import sha256_of
+from fer_opt.reports.bench_record import read_bench_record, write_bench_record
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -607,6 +612,7 @@ def test_reasons_of_the_whole_run_are_named(believable: PhoneRun) -> None:
     assert "busy with something else" in reasons(
         measurements=tuple(dataclasses.replace(one, before=busy) for one in believable.measurements)
     )
+    assert "Odd." in reasons(cautions=("Odd.",))
     assert "Odd." in judge(believable, cautions=["Odd."]).reasons
 
 
@@ -635,3 +641,191 @@ def test_a_phone_that_does_not_answer_is_one_error(jobs: list[TimingJob]) -> Non
         open_link = opener(gone)
     with pytest.raises(LinkLostError):
         bench_phone(open_link, jobs, SHORT)
+
+
+def test_every_sample_and_profile_comes_after_a_sign_of_life(
+    phone: VirtualPhone, jobs: list[TimingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    sign, run = Hold.sign_of_life, PhoneDevice.run
+
+    def signing(hold: Hold) -> None:
+        events.append("sign")
+        sign(hold)
+
+    def running(device: PhoneDevice, request: Any) -> Any:
+        events.append("run")
+        return run(device, request)
+
+    monkeypatch.setattr(Hold, "sign_of_life", signing)
+    monkeypatch.setattr(PhoneDevice, "run", running)
+    runner = write_runner(tmp_path / "runner", PROFILE)
+    settings = dataclasses.replace(SHORT, outputs=2, operator_profile=True)
+    assert bench(phone, jobs[:1], settings, runner=runner).warnings == ()
+    assert events[-7:] == ["run", *["sign", "run"] * 3]
+
+
+def test_a_sample_and_a_profile_that_the_phone_spoils_are_tried_again(
+    phone: VirtualPhone, jobs: list[TimingJob], tmp_path: Path
+) -> None:
+    spoilt = (
+        'for one in "$out" "$profile"; do\n'
+        '  [ -z "$one" ] || [ -e "$0.${one##*/}" ] || { : >"$0.${one##*/}"; kill -KILL $$; }\n'
+        "done\n"
+    )
+    runner = write_runner(tmp_path / "runner", spoilt + PROFILE)
+    settings = dataclasses.replace(SHORT, outputs=2, operator_profile=True)
+    run = bench(phone, jobs[:1], settings, runner=runner)
+    assert run.warnings == ()
+    assert [one.samples for one in run.outputs] == [2]
+    assert len(run.operators) == 2
+
+
+@contextmanager
+def saving_energy(phone: VirtualPhone) -> Iterator[None]:
+    with closing(opener(phone)()) as link:
+        link.shell(["settings", "put", "global", "low_power", "1"])
+        yield
+        link.shell(["settings", "put", "global", "low_power", "0"])
+
+
+def test_what_spoke_against_an_earlier_session_speaks_against_its_times(
+    phone: VirtualPhone, jobs: list[TimingJob], quick: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    saved: list[PhoneRun] = []
+
+    def kill(run: PhoneRun) -> None:
+        saved.append(run)
+        if run.measurements:
+            raise Killed
+
+    settings = dataclasses.replace(SHORT, rounds=2)
+    with saving_energy(phone), pytest.raises(Killed):
+        bench(phone, jobs, settings, runner=quick, save=kill)
+    before = next(run for run in saved if run.measurements)  # as a kill without mercy leaves it
+    done = bench(phone, jobs, settings, runner=quick, already=[before])
+    assert done.complete
+    assert done.measurements[:2] == before.measurements
+    told = "In an earlier session: Battery saver is on and slows the phone down; switch it off."
+    assert done.trust.reasons.count(told) == 1
+    more = dataclasses.replace(settings, rounds=3)
+    assert told in bench(phone, jobs, more, runner=quick, already=[done]).trust.reasons
+    # Where none of its times are left, nothing speaks against them.
+    anew = dataclasses.replace(before, measurements=(), checks=())
+    done = bench(phone, jobs, settings, runner=quick, already=[anew])
+    assert not any("Battery saver" in reason for reason in done.trust.reasons)
+
+
+def test_what_failed_is_tried_again_by_the_same_command(
+    phone: VirtualPhone, jobs: list[TimingJob], tmp_path: Path
+) -> None:
+    other = jobs[1].sha256[:12]
+    full = phone.folder / "full"
+    killed = f"[ ! -e /data/local/tmp/full ] || case $graph in *{other}*) kill -KILL $$;; esac"
+    runner = write_runner(tmp_path / "runner", killed)
+    settings = dataclasses.replace(SHORT, outputs=1)
+    full.touch()
+    first = bench(phone, jobs, settings, runner=runner)
+    assert first.complete
+    assert [one.model for one in first.failures] == ["other"]
+    with saving_energy(phone):
+        still = bench(phone, jobs, settings, runner=runner, already=[first])
+    assert still.complete
+    # Nothing else was timed anew for its sake, so the phone's state meanwhile does not matter.
+    assert (still.measurements, still.failures) == (first.measurements, first.failures)
+    assert still.cautions == ()
+    full.unlink()
+    second = bench(phone, jobs, settings, runner=runner, already=[still])
+    assert second.complete
+    assert second.failures == ()
+    assert [one.model for one in second.outputs] == ["one", "other"]
+    assert sorted(one.model for one in second.measurements) == ["one", "other"]
+
+
+def test_more_samples_are_compared_where_more_are_asked_for(
+    phone: VirtualPhone, jobs: list[TimingJob], quick: Path
+) -> None:
+    settings = dataclasses.replace(SHORT, outputs=1)
+    first = bench(phone, jobs, settings, runner=quick)
+    more = dataclasses.replace(settings, outputs=3)
+    second = bench(phone, jobs, more, runner=quick, already=[first])
+    assert [(one.model, one.samples) for one in second.outputs] == [("one", 3), ("other", 3)]
+    assert second.measurements == first.measurements
+    fewer = bench(phone, jobs, settings, runner=quick, already=[second])
+    assert fewer.outputs == second.outputs
+
+
+def test_fewer_rounds_take_nothing_away(
+    phone: VirtualPhone, jobs: list[TimingJob], quick: Path
+) -> None:
+    settings = dataclasses.replace(SHORT, rounds=3)
+    run = bench(phone, jobs, settings, runner=quick)
+    fewer = dataclasses.replace(settings, rounds=2)
+    assert bench(phone, jobs, fewer, runner=quick, already=[run]) == run
+    open_ = dataclasses.replace(run, complete=False)
+    done = bench(phone, jobs, fewer, runner=quick, already=[open_])
+    assert done.complete
+    assert done.measurements == run.measurements
+    assert done.settings.rounds == 3
+
+
+def test_settings_that_were_not_given_back_are_told_where_the_bench_ends_in_an_error(
+    phone: VirtualPhone, jobs: list[TimingJob], quick: Path
+) -> None:
+    saved: list[PhoneRun] = []
+
+    def lose(run: PhoneRun) -> None:
+        saved.append(run)
+        if run.measurements and phone.faults == NO_FAULTS:
+            phone.faults = Faults(frozen=True)
+
+    settings = dataclasses.replace(SHORT, rounds=2)
+    with pytest.raises(LinkLostError, match="did not come back"):
+        bench(phone, jobs, settings, runner=quick, save=lose, reconnect_s=0.2)
+    lost = saved[-1]
+    assert any("could not be told to give its settings" in one for one in lost.trust.reasons)
+    phone.faults = NO_FAULTS
+    done = bench(phone, jobs, settings, runner=quick, already=[lost])
+    # It has them back by now, and times were never worse for it.
+    assert not any("give its settings" in one for one in done.trust.reasons)
+
+
+def test_a_restart_while_the_phone_cools_down_voids_the_baseline(
+    phone: VirtualPhone, jobs: list[TimingJob], tmp_path: Path
+) -> None:
+    hot, restarted = phone.folder / "hot", phone.folder / "restarted"
+    runner = write_runner(
+        tmp_path / "runner",
+        "[ ! -e /data/local/tmp/hot ] || each=7000\n"
+        "[ ! -e /data/local/tmp/restarted ] || each=4000\n",
+    )
+
+    def heat(run: PhoneRun) -> None:
+        if len(run.checks) == 1 and not restarted.exists():
+            hot.touch()
+
+    def restart(seconds: float) -> None:
+        if hot.exists():
+            hot.unlink()
+            restarted.touch()
+            phone.reboot()
+
+    settings = dataclasses.replace(SHORT, rounds=2, canary_limit=1.1, cool_down_s=1.0)
+    run = bench(phone, jobs[:1], settings, runner=runner, save=heat, wait=restart)
+    restarted.unlink()
+    assert [(one.round_index, one.attempt, one.baseline_ms) for one in run.checks] == [
+        (0, 0, 5.0), (1, 0, 5.0), (1, 1, 4.0)
+    ]  # fmt: skip
+
+
+def test_the_record_of_a_bench_before_cautions_is_read(tmp_path: Path) -> None:
+    record = sample_bench()
+    write_bench_record(record, tmp_path / "record.json")
+    old = json.loads((tmp_path / "record.json").read_text()) | {"schema_version": 3}
+    for run in old["phones"]:
+        del run["cautions"]
+    (tmp_path / "record.json").write_text(json.dumps(old))
+    assert read_bench_record(tmp_path / "record.json") == record

@@ -86,7 +86,7 @@ def test_older_records_are_read_as_ones_without_what_they_lack(version, compress
     path.write_text(json.dumps(of_version(version, record)))
     found = read_record(path)
     assert found == record
-    assert found.schema_version == SCHEMA_VERSION == 3
+    assert found.schema_version == SCHEMA_VERSION == 4
     assert found.phones == ()
 
 

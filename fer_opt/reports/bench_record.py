@@ -5,6 +5,7 @@ Its versions are those of :mod:`fer_opt.reports.record`; there is none before 3.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from fer_opt.device.phone.results import PhoneRun, TimedModel
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
-from fer_opt.reports.record import RunRecord, read_record
+from fer_opt.reports.record import SCHEMA_VERSION, RunRecord, read_record
 from fer_opt.reports.record_files import parse_record, read_object
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 BENCH_KIND: Literal["bench"] = "bench"
-READABLE_VERSIONS = (3,)
+READABLE_VERSIONS = (3, 4)
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
@@ -100,4 +101,5 @@ def read_any_record(path: Path) -> RunRecord | BenchRecord:
     text, found = read_object(path)
     if found.get("kind") != BENCH_KIND:
         return read_record(path)
-    return parse_record(path, text, found.get("schema_version"), _ADAPTER, READABLE_VERSIONS)
+    record = parse_record(path, text, found.get("schema_version"), _ADAPTER, READABLE_VERSIONS)
+    return replace(record, schema_version=SCHEMA_VERSION)

@@ -5,8 +5,9 @@ Format changes:
     2: compression: ``RunRecord.trained``, ``RunRecord.refused`` and ``Variant.steps``.
     3: phones: ``RunRecord.phones``; ``Measurement.summary``, ``.clock_s`` and ``.attempt``;
         ``Conditions.limit_mhz``, ``.battery_percent`` and ``.battery_c``.
+    4: ``PhoneRun.cautions``.
 
-Versions 1 and 2 are read as they are.
+Versions 1 to 3 are read as they are.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
+SCHEMA_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
 STRICT = ConfigDict(extra="forbid")
 
 

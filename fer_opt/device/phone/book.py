@@ -19,6 +19,8 @@ from fer_opt.device.phone.results import (
 )
 from fer_opt.device.protocol import TimingJob
 
+EARLIER = "In an earlier session: "
+
 __all__ = ["Book", "blocks_of", "continued", "is_complete", "new_run", "now"]
 
 
@@ -26,20 +28,34 @@ class Book:
     """Holds the run as it is and saves what becomes of it.
 
     Attributes:
-        run: as last saved.
+        run: as last saved, apart from what was only noted.
     """
 
-    def __init__(self, run: PhoneRun, save: Callable[[PhoneRun], None]) -> None:
+    def __init__(
+        self,
+        run: PhoneRun,
+        save: Callable[[PhoneRun], None],
+        cautions: Sequence[str] = (),
+    ) -> None:
         self.run = run
         self._save = save
+        self._cautions = cautions
+        self._earlier = {one.session for one in run.measurements}
 
     def write(self, **changes: Any) -> None:
         """Change fields of the run and save it."""
         self.run = dataclasses.replace(self.run, **changes)
         self._save(self.run)
 
+    def note(self, cautions: Sequence[str]) -> None:
+        """Enter what speaks against the run; it is saved with the next change."""
+        noted = tuple(dict.fromkeys((*self.run.cautions, *cautions)))
+        self.run = dataclasses.replace(self.run, cautions=noted)
+
     def write_blocks(self, blocks: Blocks) -> None:
-        """Enter what whole blocks have given."""
+        """Enter what whole blocks have given, beside what spoke against the phone meanwhile."""
+        if any(one.session not in self._earlier for one in blocks.measurements):
+            self.note(self._cautions)
         self.write(measurements=blocks.measurements, checks=blocks.checks, failures=blocks.failures)
 
 
@@ -57,15 +73,16 @@ def continued(run: PhoneRun, already: Sequence[PhoneRun]) -> tuple[PhoneRun, str
     """``run``, not begun yet, with what an earlier run of the same phone gave.
 
     Returns:
-        The run to go on with (an earlier one as it is, where nothing more is asked than it has),
-        and why an earlier one cannot be continued: empty where it can or where there is none.
+        The run to go on with (an earlier one as it is, where nothing more is asked than it has and
+        nothing failed in it), and why an earlier one cannot be continued: empty where it can or
+        where there is none.
     """
     earlier = next((one for one in reversed(already) if one.phone == run.phone), None)
     if earlier is None:
         return run, ""
     if difference := _difference(earlier, run):
         return run, f"{run.label} was timed before with {difference}; timing it anew."
-    if earlier.complete and (earlier.settings, earlier.models) == (run.settings, run.models):
+    if _has_all(earlier, run):
         return earlier, ""
     models = {model.name: model.sha256 for model in run.models}
     before = {model.name: model.sha256 for model in earlier.models}
@@ -82,6 +99,11 @@ def continued(run: PhoneRun, already: Sequence[PhoneRun]) -> tuple[PhoneRun, str
             reconnections=earlier.reconnections,
             changed_settings=earlier.changed_settings,
             started_at=earlier.started_at,
+            cautions=tuple(
+                one if one.startswith(EARLIER) else EARLIER + one
+                for one in earlier.cautions
+                if earlier.measurements
+            ),
         ),
         "",
     )
@@ -130,6 +152,17 @@ def new_run(
 def _timed_model(job: TimingJob) -> TimedModel:
     size = job.path.stat().st_size if job.path.is_file() else 0
     return TimedModel(job.model, str(job.path), job.sha256, size)
+
+
+def _has_all(earlier: PhoneRun, run: PhoneRun) -> bool:
+    """Whether ``earlier`` is whole, for as many rounds at least; what failed is tried again."""
+    asked = dataclasses.replace(run.settings, rounds=earlier.settings.rounds)
+    return (
+        earlier.complete
+        and not earlier.failures
+        and run.settings.rounds <= earlier.settings.rounds
+        and (earlier.settings, earlier.models) == (asked, run.models)
+    )
 
 
 def _difference(earlier: PhoneRun, run: PhoneRun) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,8 +29,17 @@ def can_compare(device: PhoneDevice) -> bool:
     return "output_filepath" in device.flags
 
 
-def compare_outputs(device: PhoneDevice, placed: PlacedModel) -> OutputComparison:
+def compare_outputs(
+    device: PhoneDevice,
+    placed: PlacedModel,
+    attend: Callable[[Callable[[], bytes]], bytes] = lambda run: run(),
+) -> OutputComparison:
     """Run the first samples on the phone, each once, and compare what comes back.
+
+    Args:
+        device: the phone.
+        placed: the model.
+        attend: runs a sample, with whatever is due before and after it.
 
     Raises:
         MeasurementError: the runner failed, or wrote something else than the model's outputs.
@@ -38,7 +48,7 @@ def compare_outputs(device: PhoneDevice, placed: PlacedModel) -> OutputCompariso
     prepared = placed.prepared
     expected = [path.read_bytes() for path in prepared.expected.values()]
     found = [
-        device.steady.run(lambda place=place: _outputs_of(device, placed, place))  # type: ignore[misc]
+        attend(partial(device.steady.run, partial(_outputs_of, device, placed, place)))
         for place in prepared.expected
     ]
     return compare_bytes(prepared.job.model, found, expected, prepared.outputs)

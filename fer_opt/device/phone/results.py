@@ -193,12 +193,13 @@ class PhoneRun:
         pushed_bytes: in the last session; 0 when the phone had everything already.
         kept_bytes: of files that were already on the phone.
         reconnections: how often the connection broke and came back.
-        changed_settings: what was changed on the phone for the time of the bench, and put back.
+        changed_settings: what was changed on the phone for the time of the bench.
         started_at: ISO 8601, UTC.
         ended_at: ISO 8601, UTC; empty while it goes on.
         trust: whether the times may be believed.
         complete: whether every model has all its rounds or a failure.
         error: why the bench ended early, a sentence; empty where it did not.
+        cautions: what spoke against the phone's state in the sessions that timed, a sentence each.
     """
 
     phone: str
@@ -224,3 +225,4 @@ class PhoneRun:
     trust: Trust = Trust(trusted=False, reasons=("The bench has not ended.",))
     complete: bool = False
     error: str = ""
+    cautions: tuple[str, ...] = ()

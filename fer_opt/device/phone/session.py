@@ -25,7 +25,7 @@ from fer_opt.device.phone.readiness import readiness
 from fer_opt.device.phone.reconnect import Steady
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings, RunnerFacts
 from fer_opt.device.phone.samples import Prepared, prepare_models
-from fer_opt.device.phone.settings import Hold, hold_settings
+from fer_opt.device.phone.settings import hold_settings
 from fer_opt.device.phone.stages import (
     check_request,
     compare_all_outputs,
@@ -84,23 +84,24 @@ def bench_phone(
     settings = settings or PhoneSettings()
     check_request(jobs, settings)
     with _opened(open_link, progress, reconnect_s) as steady, _locked(steady) as phone:
-        cautions = list(readiness(phone, settings))
+        cautions = readiness(phone, settings)
         if phone.virtual:  # has nothing to cool
             settings = dataclasses.replace(settings, cool_down_s=min(1.0, settings.cool_down_s))
         chosen = _choose_runner(phone, runner)
         run = _begin(phone, steady, chosen, jobs, settings, already, progress)
         if run.complete:
             return run
-        book = Book(run, save)
+        book = Book(run, save, cautions)
+        owed: list[str] = []
         cpus = choose_cpus(phone, settings.threads, settings.cpus)
-        with _closed(book, steady, phone, cpus, cautions), _prepared(book, jobs) as prepared:
+        with _closed(book, steady, phone, cpus, owed), _prepared(book, jobs) as prepared:
             placed = place(steady, chosen, prepared, progress)
             book.write(pushed_bytes=placed.pushed_bytes, kept_bytes=placed.kept_bytes)
             device = _device(steady, book, placed, cpus)
-            with _held(steady, book, cautions, settings, progress) as hold:
-                time_blocks(device, book, jobs, hold, progress, wait)
-                compare_all_outputs(device, book, progress)
-                profile_all_operators(device, book, progress)
+            with _held(steady, book, owed, settings, progress) as sign:
+                time_blocks(device, book, jobs, sign, progress, wait)
+                compare_all_outputs(device, book, sign, progress)
+                profile_all_operators(device, book, sign, progress)
     return book.run
 
 
@@ -183,7 +184,7 @@ def _runner_facts(runner: Runner) -> RunnerFacts:
 
 @contextlib.contextmanager
 def _closed(
-    book: Book, steady: Steady, phone: PhoneFacts, cpus: Sequence[int], cautions: Sequence[str]
+    book: Book, steady: Steady, phone: PhoneFacts, cpus: Sequence[int], owed: Sequence[str]
 ) -> Iterator[None]:
     """Enter how the bench ended, whatever happens."""
     clocks = [core.max_khz for core in phone.cores if core.number in cpus and core.max_khz]
@@ -201,7 +202,7 @@ def _closed(
             run,
             cores=len(phone.cores),
             max_mhz=min(clocks) / 1000 if clocks else None,
-            cautions=cautions,
+            cautions=owed,
         )
         book.run = run
         book.write(trust=trust)
@@ -220,17 +221,18 @@ def _closed(
 @contextlib.contextmanager
 def _prepared(book: Book, jobs: Sequence[TimingJob]) -> Iterator[tuple[Prepared, ...]]:
     """The canary and every model that this computer can run, with inputs and expected outputs."""
-    failed = {failure.model for failure in book.run.failures}
     with tempfile.TemporaryDirectory(prefix="fer-opt-") as scratch:
         prepared, failures = prepare_models(
-            [CANARY, *(job for job in jobs if job.model not in failed)],
+            [CANARY, *jobs],
             Path(scratch),
             rounds=book.run.settings.rounds,
             outputs=book.run.settings.outputs,
         )
         if broken := [one for one in failures if one.model == CANARY.model]:
             raise MeasurementError(broken[0].reason)
-        book.write(failures=(*book.run.failures, *failures))
+        unfit = {failure.model for failure in failures}
+        earlier = (failure for failure in book.run.failures if failure.model not in unfit)
+        book.write(failures=(*earlier, *failures))
         yield prepared
 
 
@@ -255,11 +257,15 @@ def _device(steady: Steady, book: Book, placed: Placed, cpus: tuple[int, ...]) -
 
 @contextlib.contextmanager
 def _held(
-    steady: Steady, book: Book, cautions: list[str], settings: PhoneSettings, progress: Progress
-) -> Iterator[Hold]:
-    """The phone's settings as a bench needs them, and afterwards as they were."""
+    steady: Steady, book: Book, owed: list[str], settings: PhoneSettings, progress: Progress
+) -> Iterator[Callable[[], None]]:
+    """The phone's settings as a bench needs them, and afterwards as they were.
+
+    What it gives tells the phone's watchdog that we live; ``owed`` gets what could not be given
+    back.
+    """
     busy_s = max(900.0, 2 * settings.max_s + 2 * START_S)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as ends, contextlib.ExitStack() as stack:
         hold = steady.run(
             lambda: stack.enter_context(
                 hold_settings(
@@ -272,12 +278,22 @@ def _held(
                 )
             )
         )
-        steady.on_return = lambda restarted: hold.renew() if restarted else hold.sign_of_life()
+        ends.callback(lambda: owed.extend(hold.owed))
+        ends.callback(lambda: book.note(hold.cautions))
+
+        def sign(restarted: bool = False) -> None:
+            if restarted:
+                hold.renew()
+            else:
+                hold.sign_of_life()
+            book.note(hold.cautions)
+
+        book.note(hold.cautions)
+        steady.on_return = sign
         for sentence in hold.leftovers:
             progress.say(sentence)
         book.write(changed_settings=hold.changed or book.run.changed_settings)
         try:
-            yield hold
+            yield sign
         finally:
             steady.on_return = lambda restarted: None
-    cautions += hold.cautions

@@ -40,7 +40,8 @@ class Hold:
         busy_s: the same while a program started with :func:`~fer_opt.device.phone.files.tracked`
             runs.
         changed: what is changed on the phone, a sentence each; empty where nothing had to be.
-        cautions: what could not be held or given back, a sentence each.
+        cautions: what could not be held, a sentence each.
+        owed: what could not be given back, a sentence each.
         leftovers: what an earlier session had left and this one put right, a sentence each.
         watched: whether a watchdog on the phone is ours, so that it may also let go.
     """
@@ -52,6 +53,7 @@ class Hold:
     busy_s: float
     changed: tuple[str, ...] = ()
     cautions: list[str] = field(default_factory=list)
+    owed: list[str] = field(default_factory=list)
     leftovers: tuple[str, ...] = ()
     watched: bool = False
 
@@ -92,7 +94,7 @@ class Hold:
         ticks += [str(max(1, round(limit / self.tick_s))) for limit in (self.quiet_s, self.busy_s)]
         answer = _guard(self.link, "hold", self.token, path_on_phone(SCRIPT_NAME), *ticks)
         self.leftovers += _left(answer)
-        self.cautions += _unrestored(answer)
+        self.owed += _unrestored(answer)
         held = re.search(r"^held (\S+) (\S+)$", answer, re.MULTILINE)
         self.watched = held is not None
         if held is None:
@@ -110,7 +112,7 @@ class Hold:
             LinkLostError: the connection broke; the watchdog gives them back.
         """
         answer = _guard(self.link, "release", self.token)
-        self.cautions += _unrestored(answer)
+        self.owed += _unrestored(answer)
         if self.watched and re.search(r"^lapsed ?$", answer, re.MULTILINE):
             self.cautions.append(
                 "The phone heard nothing of us for too long and gave its settings back before the "
@@ -198,12 +200,12 @@ def _end(hold: Hold, say: Callable[[str], None], reconnect_s: float) -> None:
             hold.link.reconnect(within_s=reconnect_s)
             hold.release()
     except PhoneError as exc:
-        hold.cautions.append(
+        hold.owed.append(
             f"The phone could not be told to give its settings back ({exc}); it does so itself "
             f"within {hold.quiet_s + hold.tick_s:.0f} s, or when fer-opt next uses it."
         )
-    for caution in hold.cautions:
-        say(caution)
+    for sentence in (*hold.cautions, *hold.owed):
+        say(sentence)
 
 
 def _guard(link: Link, verb: str, *arguments: str) -> str:

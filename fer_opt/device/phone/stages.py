@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from fer_opt.device.benchmark_model import BenchmarkRequest
-from fer_opt.device.blocks import BlockRules, measure_blocks
+from fer_opt.device.benchmark_model import BenchmarkFailedError, BenchmarkRequest
+from fer_opt.device.blocks import BlockRules, RestartedError, measure_blocks
 from fer_opt.device.phone import operators, outputs
 from fer_opt.device.phone.book import Book, blocks_of
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.device import PhoneDevice, PlacedModel
-from fer_opt.device.phone.results import PhoneSettings
-from fer_opt.device.phone.settings import Hold
+from fer_opt.device.phone.results import ModelFailure, PhoneSettings
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.schedule import new_session, plan_order
 from fer_opt.errors import MeasurementError
@@ -21,6 +23,8 @@ __all__ = ["check_request", "compare_all_outputs", "profile_all_operators", "tim
 
 SIGN_OF_LIFE_S = 20.0
 """How often the phone's watchdog hears of us during pauses; see ``session.QUIET_S``."""
+
+Result = TypeVar("Result")
 
 
 def check_request(jobs: Sequence[TimingJob], settings: PhoneSettings) -> None:
@@ -61,11 +65,19 @@ def time_blocks(
     device: PhoneDevice,
     book: Book,
     jobs: Sequence[TimingJob],
-    hold: Hold,
+    sign: Callable[[], None],
     progress: Progress,
     wait: Callable[[float], None],
 ) -> None:
     """All latency, before anything else may heat the phone.
+
+    Args:
+        device: the phone.
+        book: what there is already, and where times are entered.
+        jobs: the models.
+        sign: tells the phone's watchdog that we live.
+        progress: told of the work.
+        wait: sleeps for a number of seconds.
 
     Raises:
         MeasurementError: the canary could not be timed, or the phone kept restarting.
@@ -74,12 +86,16 @@ def time_blocks(
     """
 
     def pause(seconds: float) -> None:
+        restarts = device.steady.restarts
         while seconds > 0:
             part = min(seconds, SIGN_OF_LIFE_S)
             wait(part)
             seconds -= part
-            device.steady.run(hold.sign_of_life)
+            device.steady.run(sign)
+        if device.steady.restarts != restarts:
+            raise RestartedError("the phone has restarted; its times before do not count.")
 
+    _try_failed_again(device, book, jobs, progress)
     blocks = measure_blocks(
         device,
         jobs,
@@ -91,17 +107,51 @@ def time_blocks(
         progress=progress,
         wait=pause,
     )
-    book.write_blocks(blocks)  # what is no longer asked for has gone
+    book.write_blocks(blocks)  # models no longer asked for have gone
+    rounds = len({one.round_index for one in blocks.measurements})
+    if rounds > book.run.settings.rounds:  # those measured before have not
+        book.write(settings=dataclasses.replace(book.run.settings, rounds=rounds))
 
 
-def compare_all_outputs(device: PhoneDevice, book: Book, progress: Progress) -> None:
+def _try_failed_again(
+    device: PhoneDevice, book: Book, jobs: Sequence[TimingJob], progress: Progress
+) -> None:
+    """Once each, what failed in an earlier session: what stopped it may have passed.
+
+    Before whole blocks of the others are measured anew for its sake.
+    """
+    again = {job.model: job for job in jobs if job.model in device.models}
+    failures = [one for one in book.run.failures if one.model in again]
+    if not failures:
+        return
+    left = {one.model: one for one in book.run.failures}
+    with progress.stage("Trying again what failed", len(failures)) as advance:
+        for one in failures:
+            del left[one.model]
+            try:
+                device.measure(again[one.model], order_index=0, round_index=0, session="")
+            except RestartedError:
+                pass  # the blocks will tell
+            except MeasurementError as exc:
+                left[one.model] = ModelFailure(one.model, str(exc))
+            advance(1)
+    book.write(failures=tuple(left.values()))
+
+
+def compare_all_outputs(
+    device: PhoneDevice, book: Book, sign: Callable[[], None], progress: Progress
+) -> None:
     """Whether every model gives on the phone what it gives here; what cannot be is a warning.
 
     Raises:
         PhoneError: the phone is gone or cannot be used.
     """
-    done = {one.model for one in book.run.outputs}
-    left = [one for one in _working(device, book) if one.prepared.job.model not in done]
+    done = {one.model: one.samples for one in book.run.outputs}
+    left = [
+        one
+        for one in _working(device, book)
+        if done.get(one.prepared.job.model, 0) < len(one.prepared.expected)
+    ]
     if not left or not book.run.settings.outputs:
         return
     if not outputs.can_compare(device):
@@ -110,15 +160,20 @@ def compare_all_outputs(device: PhoneDevice, book: Book, progress: Progress) -> 
     with progress.stage("Comparing outputs", len(left)) as advance:
         for placed in left:
             try:
-                found = outputs.compare_outputs(device, placed)
+                found = outputs.compare_outputs(
+                    device, placed, lambda run: _attended(device, sign, run)
+                )
             except MeasurementError as exc:
                 _warn(book, f"Outputs were not compared: {exc}", progress)
             else:
-                book.write(outputs=(*book.run.outputs, found))
+                kept = {one.model: one for one in book.run.outputs} | {found.model: found}
+                book.write(outputs=tuple(kept.values()))
             advance(1)
 
 
-def profile_all_operators(device: PhoneDevice, book: Book, progress: Progress) -> None:
+def profile_all_operators(
+    device: PhoneDevice, book: Book, sign: Callable[[], None], progress: Progress
+) -> None:
     """Where asked for, what each operator takes; what cannot be is a warning.
 
     Raises:
@@ -134,12 +189,24 @@ def profile_all_operators(device: PhoneDevice, book: Book, progress: Progress) -
     with progress.stage("Profiling operators", len(left)) as advance:
         for placed in left:
             try:
-                rows = operators.profile_operators(device, placed)
+                rows = _attended(device, sign, partial(operators.profile_operators, device, placed))
             except MeasurementError as exc:
                 _warn(book, f"Operators were not profiled: {exc}", progress)
             else:
                 book.write(operators=(*book.run.operators, *rows))
             advance(1)
+
+
+def _attended(device: PhoneDevice, sign: Callable[[], None], run: Callable[[], Result]) -> Result:
+    """Run a process after a sign of life, once more where it failed for what may pass."""
+    device.steady.run(sign)
+    try:
+        return run()
+    except BenchmarkFailedError as exc:
+        if exc.failure.blame != "phone":
+            raise
+    device.steady.run(sign)
+    return run()
 
 
 def _working(device: PhoneDevice, book: Book) -> list[PlacedModel]:

@@ -32,7 +32,7 @@ def judge(
         run: as it will be saved.
         cores: of the phone; 0 where unknown.
         max_mhz: highest clock of the CPUs used, the lowest of them; None where unknown.
-        cautions: what spoke against the phone's state before the bench, a sentence each.
+        cautions: what else speaks against the session that has just ended, a sentence each.
     """
     reasons = (
         *_device(run),
@@ -40,6 +40,7 @@ def judge(
         *_canary(run.checks, run.settings.canary_limit),
         *_conditions(run.measurements, cores, max_mhz, run.settings.least_battery_percent),
         *_steadiness(run.measurements),
+        *run.cautions,
         *cautions,
     )
     return Trust(trusted=not reasons, reasons=reasons)

@@ -87,7 +87,7 @@ def _bench(run: PhoneRun) -> Facts:
         "connection broke and came back": f"{run.reconnections:,} times",
         "pushed to the phone": megabytes(run.pushed_bytes),
         "already there": megabytes(run.kept_bytes),
-        "changed on the phone and put back": changed or "nothing",
+        "changed on the phone for the bench": changed or "nothing",
     }
     return facts | {"to be believed": "yes" if run.trust.trusted else "no"}
 
