@@ -258,7 +258,7 @@ def test_cleaning_gives_settings_back_first(pair: tuple[VirtualPhone, Link]) -> 
         assert phone.settings["global"]["stay_on_while_plugged_in"] == "0"
         assert not (phone.folder / "fer-opt").exists()
     # That session finds nothing left to give back, and says so instead of failing.
-    assert hold.cautions
+    assert hold.owed
     assert phone.settings["global"]["stay_on_while_plugged_in"] == "0"
 
 

@@ -19,9 +19,10 @@ from fer_opt.device.phone.results import (
 )
 from fer_opt.device.protocol import TimingJob
 
-EARLIER = "In an earlier session: "
-
 __all__ = ["Book", "blocks_of", "continued", "is_complete", "new_run", "now"]
+
+EARLIER = "In an earlier session: "
+"""Before what spoke against the phone then and may no longer be so."""
 
 
 class Book:
