@@ -6,7 +6,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_opt.device.adb.link import Link
@@ -93,14 +93,17 @@ def bench_phones(
             phone.error = str(exc)
         except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
             phone.fault = exc
+        finally:
+            phone.ended.set()
 
     phones = [_Phone(on) for on in openers]
     threads = [threading.Thread(target=bench, args=(phone,), daemon=True) for phone in phones]
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        # Ctrl-C in Thread.join() would make Python up to 3.12 take a thread that runs for ended.
+        for phone in phones:
+            phone.ended.wait()
     except BaseException:
         stopping.set()
         _interrupt(threads)
@@ -119,6 +122,7 @@ class _Phone:
     run: PhoneRun | None = None
     error: str = ""
     fault: BaseException | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 def _interrupt(threads: Sequence[threading.Thread]) -> None:
