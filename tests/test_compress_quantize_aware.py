@@ -157,6 +157,32 @@ def test_hard_swish_is_one_operator(tmp_path):
     assert take_census(path).operators["HARD_SWISH"] == 2
 
 
+@pytest.mark.parametrize("recipe", ["int8", "quantize_aware(0) > int8"])
+def test_hard_swish_of_keras3_is_one_operator(recipe, tmp_path):
+    layers = keras3().layers
+    image = layers.Input((SIDE, SIDE, 3))
+    tensor = layers.Conv2D(8, 3, activation="hard_silu")(image)
+    tensor = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(tensor))
+    tensor = layers.Activation("hard_silu")(tensor)
+    gate = layers.Conv2D(8, 1, activation="hard_sigmoid")(
+        layers.GlobalAveragePooling2D(keepdims=True)(tensor)
+    )
+    tensor = layers.GlobalAveragePooling2D()(layers.Multiply()([tensor, gate]))
+    made = keras3().Model(image, layers.Dense(8, activation="softmax")(tensor))
+    images = np.random.default_rng(0).random((32, SIDE, SIDE, 3), np.float32)
+    network = to_functional(model_of(made))
+    if recipe != "int8":
+        network = calibrated(network, images)
+    path = tmp_path / "network.tflite"
+    path.write_bytes(
+        convert(model_of(network), parse_recipe(recipe), convention_of(image.shape[1:]), images)
+    )
+    census = take_census(path)
+    assert census.operators["HARD_SWISH"] == 2
+    assert "DEPTHWISE_CONV_2D" not in census.operators
+    assert census.float_operators == {}
+
+
 REFUSED = {
     "gelu": lambda tensor: L.Activation("gelu", name="culprit")(tensor),
     "elu": lambda tensor: L.ELU(name="culprit")(tensor),

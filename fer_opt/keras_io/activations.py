@@ -67,6 +67,8 @@ def apply_activation(place: Place, name: str, tensor: Any) -> Any:
 
 
 def _hard_sigmoid(place: Place, tensor: Any) -> Any:
-    shifted = place.layer("Rescaling", "shifted", scale=1.0, offset=3.0)(tensor)
+    # In functions, as tf_keras's own MobileNetV3 has it: folding would take a Rescaling for batch
+    # normalization, and the converter would see no hard swish any more.
+    shifted = place.function("math.add", "shifted")(tensor, 3.0)
     clipped = place.layer("ReLU", "clipped", max_value=6.0)(shifted)
-    return place.layer("Rescaling", scale=1.0 / 6.0)(clipped)
+    return place.function("math.multiply")(clipped, 1.0 / 6.0)
