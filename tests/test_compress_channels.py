@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fer_opt.backend import tf, tf_keras
+from fer_opt.backend import keras3, tf, tf_keras
 from fer_opt.compress.channels.allocation import by_sensitivity, kept_count
 from fer_opt.compress.channels.dependencies import Group, trace
 from fer_opt.compress.channels.gates import gate
@@ -16,6 +16,7 @@ from fer_opt.compress.counting import layer_facts, multiply_accumulates, paramet
 from fer_opt.compress.materials import Materials
 from fer_opt.compress.prune_channels import prune_channels
 from fer_opt.errors import RecipeError
+from fer_opt.keras_io import from_keras, to_functional
 from fer_opt.models import NAMES, build
 
 layers = tf_keras.layers
@@ -154,6 +155,134 @@ def test_other_peoples_networks_lose_half_their_channels(make):
     removed = {root for group in found.groups() for root in group.roots[::2]}
     smaller = remove(network, found, removed)
     agrees_with_masking(network, smaller, removed, materials(network).representative)
+
+
+def from_keras3(make: Any) -> Any:
+    """What ``make(keras)`` gives, as steps take it."""
+    return to_functional(from_keras(make(keras3()), source="test", format_="Keras 3", sha256="0"))
+
+
+@pytest.mark.slow
+def test_mobilenet_v3_of_keras3_loses_half_its_channels():
+    network = unsettled(
+        from_keras3(
+            lambda keras: keras.applications.MobileNetV3Small(
+                input_shape=(64, 64, 3), weights=None, classes=8
+            )
+        )
+    )
+    outcome = prune_channels(network, materials(network))
+    assert not any("not known" in note for note in outcome.notes)
+    assert multiply_accumulates(outcome.network) < 0.35 * multiply_accumulates(network)
+
+
+def between(*joints: Any) -> Any:
+    """A convolution of 16 channels, the joints one after the other, and one of 32."""
+    tf_keras.utils.set_random_seed(6)
+    image = layers.Input((12, 12, 1))
+    tensor = layers.Conv2D(16, 3, padding="same", name="first")(image)
+    for one in joints:
+        tensor = one(tensor)
+    tensor = layers.Conv2D(32, 3, activation="relu", name="second")(tensor)
+    tensor = layers.GlobalAveragePooling2D()(tensor)
+    return tf_keras.Model(image, layers.Dense(4, activation="softmax")(tensor))
+
+
+def left_of(network: Any) -> tuple[list[int], tuple[str, ...]]:
+    """The channels of each layer and the notes after half of them were removed."""
+    found = trace(network)
+    outcome = prune_channels(network, materials(network))
+    removed = {root for group in found.groups() for root in group.roots[::2]}
+    smaller = remove(network, found, removed)
+    agrees_with_masking(network, smaller, removed, materials(network).representative)
+    return [item.channels for item in layer_facts(outcome.network)], outcome.notes
+
+
+@pytest.mark.parametrize("activation", ["hard_silu", "hard_sigmoid", "leaky_relu", "silu"])
+def test_activations_of_keras3_let_channels_through(activation):
+    def make(keras: Any) -> Any:
+        image = keras.Input((12, 12, 1))
+        tensor = keras.layers.Conv2D(16, 3, activation=activation)(image)
+        tensor = keras.layers.Activation(activation)(keras.layers.Conv2D(32, 3)(tensor))
+        tensor = keras.layers.GlobalAveragePooling2D()(tensor)
+        return keras.Model(image, keras.layers.Dense(4, activation="softmax")(tensor))
+
+    assert left_of(from_keras3(make))[0] == [8, 16, 4]
+
+
+LET_THROUGH = {
+    "rescaling": [lambda: layers.Rescaling(0.5, offset=3.0)],
+    "one slope": [lambda: layers.PReLU("ones", shared_axes=[1, 2, 3])],
+    "slopes": [lambda: layers.PReLU("ones", shared_axes=[1, 2])],
+    "constant": [lambda: lambda tensor: tensor * np.array([2.0], "f4")],
+    "clip": [lambda: lambda tensor: tf.clip_by_value(tensor, 0.0, 1.0)],
+    "mean": [
+        lambda: lambda tensor: tf.reduce_mean(tensor, axis=[1, 2]),
+        lambda: layers.Reshape((1, 1, 16)),
+        lambda: layers.UpSampling2D(6),
+    ],
+}
+KEPT = {
+    "rescaling": [lambda: layers.Rescaling(np.linspace(1, 2, 16))],
+    "normalization": [
+        lambda: layers.Normalization(mean=np.linspace(0, 1, 16), variance=np.linspace(1, 2, 16))
+    ],
+    "constant": [lambda: lambda tensor: tf.multiply(tensor, np.linspace(1, 2, 16))],
+    "clip": [lambda: lambda tensor: tf.clip_by_value(tensor, 0.0, np.linspace(1, 2, 16))],
+    "mean over channels": [
+        lambda: layers.Conv2D(12, 1),
+        lambda: lambda tensor: tf.reduce_mean(tensor, axis=-1),
+        lambda: layers.Reshape((12, 12, 1)),
+    ],
+    "shuffle": [
+        lambda: layers.Reshape((12, 12, 2, 8)),
+        lambda: layers.Permute((1, 2, 4, 3)),
+        lambda: layers.Reshape((12, 12, 16)),
+    ],
+    "rows to image": [
+        lambda: layers.Flatten(),
+        lambda: layers.Dense(144),
+        lambda: layers.Reshape((6, 6, 4)),
+    ],
+}
+
+
+@pytest.mark.parametrize("joints", LET_THROUGH.values(), ids=LET_THROUGH)
+def test_what_works_on_each_channel_lets_them_through(joints):
+    channels, notes = left_of(between(*(make() for make in joints)))
+    assert channels == [8, 16, 4]
+    assert not any("not known" in note for note in notes)
+
+
+@pytest.mark.parametrize("joints", KEPT.values(), ids=KEPT)
+def test_what_holds_a_number_for_each_channel_keeps_them(joints):
+    network = between(*(make() for make in joints))
+    channels, notes = left_of(network)
+    beside = layer_facts(network)[-3].channels
+    assert channels[-3:] == [beside, 16, 4]
+    assert any(note.startswith("Channels beside") for note in notes)
+
+
+def test_a_constant_of_keras3_keeps_its_channels():
+    def make(keras: Any) -> Any:
+        image = keras.Input((12, 12, 1))
+        tensor = keras.layers.Conv2D(16, 3)(image) * np.linspace(0.5, 1.5, 16)
+        tensor = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(32, 3)(tensor))
+        return keras.Model(image, keras.layers.Dense(4, activation="softmax")(tensor))
+
+    channels, notes = left_of(from_keras3(make))
+    assert channels == [16, 16, 4]
+    assert any("Channels beside multiply" in note for note in notes)
+
+
+def test_numbers_for_each_channel_of_the_image_are_no_news():
+    image = layers.Input((12, 12, 3))
+    tensor = layers.Rescaling(np.array([1.0, 2.0, 3.0]))(image)
+    tensor = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 3)(tensor))
+    network = tf_keras.Model(image, layers.Dense(4, activation="softmax")(tensor))
+    channels, notes = left_of(network)
+    assert channels == [8, 4]
+    assert len(notes) == 1
 
 
 def small(batch_norm: bool = True) -> Any:

@@ -91,6 +91,10 @@ class Dependencies:
         """Never remove these."""
         self._frozen.update(ids.tolist())
 
+    def is_frozen(self, ids: Ids) -> bool:
+        """Whether these were frozen themselves."""
+        return self._frozen.issuperset(ids.tolist())
+
     def roots(self, ids: Ids) -> Ids:
         """The one identity that stands for all it was united with."""
         return np.array([self._sets[one] for one in ids.tolist()], dtype=np.int64)
@@ -139,12 +143,15 @@ def _follow(found: Dependencies, call: Any, given: list[Ids]) -> Ids:
             and list(np.atleast_1d(layer.axis)) != [len(call.output.shape) - 1]
         ):
             return _unknown(found, call, given)
-        if layer.weights:
+        if layer.weights and not (kind is _L.PReLU and layer.alpha.shape[-1] == 1):
             _channelwise(found, layer, given[0])
         return given[0]
     if kind in (_L.Rescaling, _L.Normalization):
-        # It may hold a constant for each channel; its place is at the input, whose channels stay.
-        found.freeze(given[0])
+        # A constant for each channel is as a rule the input's, whose channels stay anyway.
+        if not all(np.size(value) == 1 for value in _constants(layer)) and not found.is_frozen(
+            given[0]
+        ):
+            return _unknown(found, call, given)
         return given[0]
     if kind is _L.Concatenate and layer.axis in (-1, len(call.output.shape) - 1):
         return np.concatenate(given)
@@ -195,15 +202,29 @@ def _operation(found: Dependencies, call: Any, given: list[Ids]) -> Ids:
         return _merge(found, call, given)
     if name in PASSING_OPS and _plain(call):
         return given[0]
-    if name == "math.reduce_mean" and call.output.shape[-1] == call.inputs[0].shape[-1]:
+    if name == "math.reduce_mean" and not _over_channels(call):
         return given[0]
     return _unknown(found, call, given)
 
 
 def _plain(call: Any) -> bool:
     """Whether everything besides tensors is a single number."""
+    tensors = {id(tensor) for tensor in call.inputs}
     others = [*call.arguments, *call.keywords.values()]
-    return all(np.ndim(value) == 0 for value in others if not hasattr(value, "shape"))
+    return all(np.size(value) == 1 for value in others if id(value) not in tensors)
+
+
+def _constants(layer: Any) -> tuple[Any, Any]:
+    if isinstance(layer, _L.Rescaling):
+        return layer.scale, layer.offset
+    return layer.mean, layer.variance
+
+
+def _over_channels(call: Any) -> bool:
+    """Whether a mean is taken over the last axis."""
+    axes = call.keywords.get("axis", call.arguments[1] if len(call.arguments) > 1 else None)
+    last = len(call.inputs[0].shape) - 1
+    return axes is None or any(axis in (-1, last) for axis in np.ravel(axes))
 
 
 def _unknown(found: Dependencies, call: Any, given: list[Ids]) -> Ids:

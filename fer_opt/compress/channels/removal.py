@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fer_opt.backend import tf_keras
 from fer_opt.compress.channels.dependencies import Dependencies
-from fer_opt.compress.graph import rebuild
+from fer_opt.compress.graph import calls, rebuild
 
 __all__ = ["remove"]
 
@@ -29,6 +29,7 @@ def remove(network: Any, dependencies: Dependencies, removed: Collection[int]) -
         return ~np.isin(dependencies.roots(ids), gone)
 
     copies: dict[str, tuple[Any, Any]] = {}
+    channels = {id(call.output): call.inputs[0].shape[-1] for call in calls(network)}
 
     def visit(call: Any, copy: Any) -> Any:
         layer = call.layer
@@ -36,7 +37,10 @@ def remove(network: Any, dependencies: Dependencies, removed: Collection[int]) -
         if layer.name in dependencies.made:
             size = "units" if isinstance(layer, tf_keras.layers.Dense) else "filters"
             changes = {size: int(kept(dependencies.made[layer.name]).sum())}
-        elif isinstance(layer, tf_keras.layers.Reshape):
+        elif (
+            isinstance(layer, tf_keras.layers.Reshape)
+            and call.inputs[0].shape[-1] != channels[id(call.output)]
+        ):
             changes = {"target_shape": _target(layer, call.inputs[0])}
         new = copy(layer, **changes)
         copies[layer.name] = (layer, new)
