@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fer_opt.backend import keras3, tf, tf_keras
-from fer_opt.compress.channels.allocation import by_sensitivity, kept_count
+from fer_opt.compress.channels.allocation import by_sensitivity, kept_count, levels_of
 from fer_opt.compress.channels.dependencies import Group, trace
 from fer_opt.compress.channels.gates import gate
 from fer_opt.compress.channels.removal import remove
@@ -410,6 +410,49 @@ def test_the_scan_spares_what_costs_most():
     rise = {"cheap": 0.01, "dear": 1.0}
     shares = by_sensitivity(groups, [1.0, 1.0], 0.35, lambda g, part: rise[g.layers[0]] * part)
     assert shares == [0.75, 0.0]
+
+
+@given(st.integers(1, 300), st.floats(0.01, 0.99), st.integers(1, 64))
+def test_the_scan_tries_what_rounding_gives(present, share, multiple):
+    levels = levels_of(present, share, multiple)
+    assert levels[0] == 0
+    assert list(levels) == sorted(set(levels))
+    for level in levels:
+        kept = kept_count(present, level, multiple)
+        assert kept == present - round(present * level)
+        assert 1 - kept / present == level
+
+
+@pytest.mark.parametrize(
+    ("share", "kept", "told"),
+    [
+        (0.5, [8, 8, 8, 4], "The scan removes: narrow 0%, first 50%, second 0%."),
+        (
+            0.95,
+            [8, 8, 8, 4],
+            "only 29% of the channels to remove, each weighed by its work, not 95%",
+        ),
+    ],
+)
+def test_the_scan_tells_what_rounding_left(share, kept, told):
+    image = layers.Input((12, 12, 1))
+    tensor = layers.Conv2D(8, 3, padding="same", activation="relu", name="narrow")(image)
+    tensor = layers.Conv2D(16, 3, activation="relu", name="first")(tensor)
+    tensor = layers.Conv2D(8, 3, activation="relu", name="second")(tensor)
+    tensor = layers.GlobalAveragePooling2D()(tensor)
+    network = tf_keras.Model(image, layers.Dense(4, activation="softmax")(tensor))
+    outcome = prune_channels(network, materials(network), share=share, allocation="sensitivity")
+    assert [item.channels for item in layer_facts(outcome.network)] == kept
+    assert any(told in note for note in outcome.notes)
+
+
+def test_the_scan_reaches_a_large_share():
+    network = small()
+    outcome = prune_channels(
+        network, materials(network), share=0.9, allocation="sensitivity", multiple=1
+    )
+    assert [item.channels for item in layer_facts(outcome.network)] == [2, 2, 4]
+    assert any("first 88%, second 88%" in note for note in outcome.notes)
 
 
 def test_multiply_accumulates_are_those_published():

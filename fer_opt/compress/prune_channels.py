@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fer_opt.compress.channels.allocation import (
     by_sensitivity,
     kept_count,
+    levels_of,
     parse_shares,
     shares_of,
 )
@@ -23,6 +24,7 @@ from fer_opt.compress.counting import layer_facts, multiply_accumulates
 from fer_opt.compress.materials import Materials, Outcome
 from fer_opt.compress.wording import listed
 from fer_opt.errors import RecipeError
+from fer_opt.recipe import make_step
 
 __all__ = ["prune_channels"]
 
@@ -53,8 +55,17 @@ def prune_channels(
         multiple: kept channels are rounded up to it.
 
     Raises:
-        RecipeError: no channel of this network can be removed, or ``layers`` names none.
+        RecipeError: an option is out of its bounds, no channel of this network can be removed, or
+            ``layers`` names none.
     """
+    make_step(
+        "prune_channels",
+        share=share,
+        importance=importance,
+        allocation=allocation,
+        layers=layers,
+        multiple=multiple,
+    )
     dependencies = trace(network)
     groups = [group for group in dependencies.groups() if len(group.roots) > 1]
     if not groups:
@@ -69,13 +80,17 @@ def prune_channels(
     patterns = parse_shares(layers)
     shares = shares_of(groups, share, patterns)
     if allocation == "sensitivity":
-        shares = _scan(network, groups, ranked, shares, share, patterns, gated, materials)
-        notes.append(_told(groups, shares))
-    removed = {
-        root
+        shares, short = _scan(
+            network, groups, ranked, shares, share, patterns, gated, materials, multiple
+        )
+        notes += short
+    gone = [
+        order[: len(order) - kept_count(len(order), part, multiple)]
         for order, part in zip(ranked, shares, strict=True)
-        for root in order[: len(order) - kept_count(len(order), part, multiple)]
-    }
+    ]
+    if allocation == "sensitivity":
+        notes.insert(0, _told(groups, gone))
+    removed = {root for part in gone for root in part}
     if not removed:
         notes.append(
             f"No channel was removed: kept ones are rounded up to a multiple of {multiple}."
@@ -120,8 +135,12 @@ def _scan(
     patterns: dict[str, float],
     gated: Gated,
     materials: Materials,
-) -> list[float]:
-    """Try each group alone; groups that ``layers`` names keep their share."""
+    multiple: int,
+) -> tuple[list[float], list[str]]:
+    """Try each group alone; groups that ``layers`` names keep their share.
+
+    Returns the shares, and a note where they are not enough.
+    """
     images, labels = _scan_images(materials)
     macs = {item.name: item.macs for item in layer_facts(network)}
     free = [
@@ -130,24 +149,29 @@ def _scan(
         if not patterns or shares_of([group], -1.0, _matching(group, patterns))[0] < 0
     ]
     order = {groups[index]: ranked[index] for index in free}
-    with materials.progress.stage("prune_channels: scanning", 4 * len(free)) as advance:
+    costs = [float(sum(macs[name] for name in groups[index].layers)) for index in free]
+    trials = sum(len(levels_of(len(groups[index].roots), share, multiple)) for index in free)
+    with materials.progress.stage("prune_channels: scanning", trials) as advance:
 
         def loss_without(group: Group, part: float) -> float:
-            gated.close(order[group][: int(len(group.roots) * part)])
+            gated.close(order[group][: round(len(group.roots) * part)])
             advance(1)
             return gated.cross_entropy(images, labels)
 
         chosen = by_sensitivity(
-            [groups[index] for index in free],
-            [float(sum(macs[name] for name in groups[index].layers)) for index in free],
-            share,
-            loss_without,
+            [groups[index] for index in free], costs, share, loss_without, multiple
         )
     gated.close(())
     result = list(shares)
     for index, value in zip(free, chosen, strict=True):
         result[index] = value
-    return result
+    saved = float(np.dot(costs, chosen)) / max(sum(costs), 1.0)
+    if not free or saved > share - 0.05:
+        return result, []
+    return result, [
+        f"The scan finds only {saved:.0%} of the channels to remove, each weighed by its work, not "
+        f"{share:.0%}: kept ones are rounded up to a multiple of {multiple}."
+    ]
 
 
 def _matching(group: Group, patterns: dict[str, float]) -> dict[str, float]:
@@ -168,8 +192,11 @@ def _scan_images(
     return np.concatenate(images)[:SCAN_IMAGES], np.concatenate(labels)[:SCAN_IMAGES]
 
 
-def _told(groups: Sequence[Group], shares: Sequence[float]) -> str:
-    parts = [f"{group.layers[0]} {part:.0%}" for group, part in zip(groups, shares, strict=True)]
+def _told(groups: Sequence[Group], gone: Sequence[list[int]]) -> str:
+    parts = [
+        f"{group.layers[0]} {len(part) / len(group.roots):.0%}"
+        for group, part in zip(groups, gone, strict=True)
+    ]
     shown = ", ".join(parts[:12]) + (f" and {len(parts) - 12} more" if len(parts) > 12 else "")
     return f"The scan removes: {shown}."
 

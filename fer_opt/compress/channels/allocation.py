@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from fer_opt.compress.channels.dependencies import Group
 from fer_opt.errors import RecipeError
 
-__all__ = ["by_sensitivity", "kept_count", "parse_shares", "shares_of"]
+__all__ = ["by_sensitivity", "kept_count", "levels_of", "parse_shares", "shares_of"]
 
 LEVELS = (0.25, 0.5, 0.75)
-"""Shares of a group that the scan tries."""
+"""Shares of a group that the scan tries, and the wanted one if it is larger."""
 
 
 def kept_count(present: int, share: float, multiple: int) -> int:
@@ -21,6 +21,13 @@ def kept_count(present: int, share: float, multiple: int) -> int:
     # A hair less, so that 16 * (1 - 0.5) / 8 stays 1 whatever binary fractions make of it.
     wanted = math.ceil(present * (1 - share) / multiple - 1e-9) * multiple
     return min(present, max(wanted, multiple))
+
+
+def levels_of(present: int, share: float, multiple: int) -> tuple[float, ...]:
+    """The shares of ``present`` channels that rounding makes of the levels, ascending from 0."""
+    wanted = (0.0, *LEVELS, max(share, LEVELS[-1]))
+    kept = {kept_count(present, level, multiple) for level in wanted}
+    return tuple(1 - count / present for count in sorted(kept, reverse=True))
 
 
 def parse_shares(text: str) -> dict[str, float]:
@@ -78,33 +85,43 @@ def by_sensitivity(
     costs: Sequence[float],
     share: float,
     loss_without: Callable[[Group, float], float],
+    multiple: int = 1,
 ) -> list[float]:
-    """Shares that remove ``share`` of the work where it costs least.
+    """Shares that remove ``share`` of the work where it costs least, if so much can be removed.
 
-    Each group is tried alone at each level. Then, again and again, the group whose next level adds
-    least loss for the work it saves is taken there, until enough work is saved.
+    Each group is tried alone at each of its levels. Then, again and again, the group whose next
+    level adds least loss for the work it saves is taken there, until enough work is saved.
 
     Args:
         groups: what can be removed.
         costs: multiply-accumulates of each group's layers.
         share: of the work to save.
         loss_without: cross-entropy with that share of one group removed.
+        multiple: kept channels are rounded up to it.
     """
-    losses = [[loss_without(group, level) for level in (0.0, *LEVELS)] for group in groups]
-    level = [0] * len(groups)
+    levels = [levels_of(len(group.roots), share, multiple) for group in groups]
+    losses = [
+        [loss_without(group, level) for level in of_group]
+        for group, of_group in zip(groups, levels, strict=True)
+    ]
+    chosen = [0] * len(groups)
     target, saved = share * sum(costs), 0.0
-    shares = (0.0, *LEVELS)
     while saved < target - 1e-9:
-        open_groups = [index for index in range(len(groups)) if level[index] < len(LEVELS)]
+        open_groups = [
+            index for index in range(len(groups)) if chosen[index] < len(levels[index]) - 1
+        ]
         if not open_groups:
             break
 
+        def work(index: int) -> float:
+            now = chosen[index]
+            return costs[index] * (levels[index][now + 1] - levels[index][now])
+
         def price(index: int) -> float:
-            now, then = level[index], level[index] + 1
-            rise = losses[index][then] - losses[index][now]
-            return rise / (costs[index] * (shares[then] - shares[now]) + 1e-9)
+            now = chosen[index]
+            return (losses[index][now + 1] - losses[index][now]) / (work(index) + 1e-9)
 
         best = min(open_groups, key=price)
-        saved += costs[best] * (shares[level[best] + 1] - shares[level[best]])
-        level[best] += 1
-    return [shares[one] for one in level]
+        saved += work(best)
+        chosen[best] += 1
+    return [of_group[one] for of_group, one in zip(levels, chosen, strict=True)]
