@@ -96,6 +96,13 @@ def test_nonsense_is_refused_in_a_sentence(text):
         ("int8(3)", "takes no value without a name"),
         ("prune_magnitude(0.5) > low_rank(0.9)", "put low_rank first"),
         ("cluster(16) > prune_magnitude(0.5)", "put cluster after it"),
+        (
+            "cluster(16) > prune_magnitude(0.5, epochs=0)",
+            "makes zeros of weights that cluster gave",
+        ),
+        ("prune_magnitude(0.8) > prune_magnitude(0.3)", "0.3 are fewer than the 0.8 there were"),
+        ("prune_magnitude > fine_tune > prune_magnitude(0.4)", "leave it out"),
+        ("cluster(16) > cluster(32)", "of the 16 values there are it cannot make 32"),
         ("prune_2_4 > prune_channels(0.5)", "put prune_channels first"),
         ("prune_2_4 > prune_magnitude(0.5)", "choose one of the two"),
         ("quantize_aware > fine_tune(2) > int8", "put fine_tune before quantize_aware"),
@@ -108,6 +115,19 @@ def test_nonsense_is_refused_in_a_sentence(text):
 def test_wrong_recipes_say_what_is_wrong(text, message):
     with pytest.raises(RecipeError, match=message):
         parse_recipe(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prune_2_4 > fold > int8",
+        "prune_magnitude(0.3) > prune_magnitude(0.8) > int8",
+        "prune_magnitude(0.5) > prune_magnitude(0.5) > int8",
+        "cluster(32) > cluster(16) > int8",
+    ],
+)
+def test_orders_that_build_on_each_other_are_taken(text):
+    assert parse_recipe(text).format.name == "int8"
 
 
 def test_a_recipe_without_a_number_format_gets_one():

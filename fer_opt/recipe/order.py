@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fer_opt.errors import RecipeError
 from fer_opt.recipe.steps import STEPS
+
+if TYPE_CHECKING:
+    from fer_opt.recipe.recipe import Step
 
 __all__ = ["check_order"]
 
@@ -13,9 +17,7 @@ _UNDOES_ZEROS = (
     "it replaces a kernel by two thin ones without a zero, which undoes {earlier}; put low_rank "
     "first"
 )
-_LEAVES_CLUSTERS = (
-    "its training moves weights out of the values cluster gave them; put cluster after it"
-)
+_LEAVES_CLUSTERS = "it makes zeros of weights that cluster gave other values; put cluster after it"
 _ONE_PATTERN = "its zeros are chosen anew, which undoes those of {earlier}; choose one of the two"
 
 _CLASHES: dict[str, dict[str, str]] = {
@@ -32,7 +34,6 @@ _CLASHES: dict[str, dict[str, str]] = {
         "prune_2_4": "removing channels tears the groups of four apart; put prune_channels first"
     },
     "fold": {
-        "prune_2_4": "it may merge kernels and so undo {earlier}; put fold first",
         "cluster": "it scales each channel of a kernel, which undoes {earlier}; put fold first",
     },
 }
@@ -43,38 +44,58 @@ _AFTER_QUANTIZE_AWARE = (
 )
 
 
-def check_order(steps: Sequence[tuple[str, str]]) -> None:
+def check_order(steps: Sequence[Step]) -> None:
     """Refuse an order that makes no sense.
 
     Args:
-        steps: name and text of each step, the last a number format.
+        steps: the last a number format.
 
     Raises:
         RecipeError: naming the two steps and the reason.
     """
-    text = " > ".join(shown for _, shown in steps)
-    names = [name for name, _ in steps]
-    for name in names[:-1]:
-        if STEPS[name].role == "format":
+    text = " > ".join(map(str, steps))
+    for step in steps[:-1]:
+        if STEPS[step.name].role == "format":
             raise RecipeError(
-                f"the recipe {text!r} has {name} before its end, but a number format comes last "
-                "and a file has one; write them as separate recipes."
+                f"the recipe {text!r} has {step.name} before its end, but a number format comes "
+                "last and a file has one; write them as separate recipes."
             )
-    for position, later in enumerate(names):
-        for earlier in names[:position]:
-            if earlier == "quantize_aware" and later != "int8":
-                reason = _AFTER_QUANTIZE_AWARE
-                if later == earlier:
-                    reason = "once is enough; leave the second out and give the first more epochs"
-                if STEPS[later].role == "format":
-                    reason = (
-                        "the quantization ranges it trained are those of int8; end the recipe "
-                        "with int8"
-                    )
-            else:
-                reason = _CLASHES.get(later, {}).get(earlier, "")
-            if reason:
+    for position, later in enumerate(steps):
+        for earlier in steps[:position]:
+            if reason := _clash(earlier, later):
                 raise RecipeError(
-                    f"the recipe {text!r} puts {later} after {earlier}: "
-                    f"{reason.format(earlier=earlier, later=later)}."
+                    f"the recipe {text!r} puts {later.name} after {earlier.name}: {reason}."
                 )
+
+
+def _clash(earlier: Step, later: Step) -> str:
+    """Why a step may not stand after another; empty where it may."""
+    if earlier.name == "quantize_aware" and later.name != "int8":
+        reason = _AFTER_QUANTIZE_AWARE
+        if later.name == earlier.name:
+            reason = "once is enough; leave the second out and give the first more epochs"
+        if STEPS[later.name].role == "format":
+            reason = (
+                "the quantization ranges it trained are those of int8; end the recipe with int8"
+            )
+    elif later.name == earlier.name:
+        return _undone(earlier, later)
+    else:
+        reason = _CLASHES.get(later.name, {}).get(earlier.name, "")
+    return reason.format(earlier=earlier.name, later=later.name)
+
+
+def _undone(earlier: Step, later: Step) -> str:
+    """Why a step is of no use for the second time, with options that go back behind the first."""
+    first, second = earlier.keywords, later.keywords
+    if later.name == "prune_magnitude" and second["sparsity"] < first["sparsity"]:
+        return (
+            f"its zeros are chosen anew, and {second['sparsity']} are fewer than the "
+            f"{first['sparsity']} there were; raise the second, or leave it out"
+        )
+    if later.name == "cluster" and second["clusters"] > first["clusters"]:
+        return (
+            f"of the {first['clusters']} values there are it cannot make {second['clusters']}; "
+            "lower the second, or leave it out"
+        )
+    return ""

@@ -167,7 +167,7 @@ def make_recipe(steps: Iterable[Step]) -> Recipe:
     if STEPS[ordered[-1].name].role != "format":
         quantized = any(step.name == "quantize_aware" for step in ordered)
         ordered = (*ordered, Step("int8" if quantized else "float32"))
-    check_order([(step.name, str(step)) for step in ordered])
+    check_order(ordered)
     return Recipe(ordered)
 
 
