@@ -21,12 +21,15 @@ from sklearn.cluster import KMeans
 
 from fer_opt.backend import tf, tf_keras
 from fer_opt.compress.cluster import cluster, first_values, nearest
+from fer_opt.compress.counting import layer_facts
 from fer_opt.compress.fine_tune import fine_tune
 from fer_opt.compress.graph import calls
 from fer_opt.compress.low_rank import factorize, low_rank
 from fer_opt.compress.materials import Materials, Outcome
 from fer_opt.compress.prune_2_4 import prune_2_4
+from fer_opt.compress.prune_channels import prune_channels
 from fer_opt.compress.prune_magnitude import prune_magnitude
+from fer_opt.compress.simplify import fold
 from fer_opt.compress.structure import structure_of
 from fer_opt.compress.tuning import copied
 from fer_opt.errors import RecipeError
@@ -108,6 +111,9 @@ def test_step_that_trains_wants_images(name):
 @pytest.mark.parametrize(
     ("step", "options"),
     [
+        (prune_channels, {"share": 1.5}),
+        (prune_channels, {"importance": "l2"}),
+        (prune_channels, {"multiple": 0}),
         (prune_magnitude, {"sparsity": 1.0}),
         (prune_magnitude, {"schedule": "sudden"}),
         (prune_2_4, {"epochs": -1}),
@@ -298,8 +304,42 @@ def test_last_group_is_filled_up_with_zeros(channels, zeros):
     conv = layers.Conv2D(5, 3, name="conv")
     x = layers.Flatten()(conv(image))
     network = tf_keras.Model(image, layers.Dense(3, activation="softmax")(x))
-    kernel = toy.kernel(prune_2_4(network, toy.without_images(), epochs=0).network, "conv")
+    outcome = prune_2_4(network, toy.without_images(), epochs=0)
+    kernel = toy.kernel(outcome.network, "conv")
     np.testing.assert_array_equal((kernel == 0).sum(axis=2), zeros)
+    if zeros:
+        found = np.concatenate(
+            [kernel.ravel(), outcome.network.layers[-1].get_weights()[0].ravel()]
+        )
+        share = np.mean(found == 0)
+        assert outcome.notes[0] == f"{share:.1%} of the weights in 2 kernels are zero."
+
+
+def test_folding_keeps_the_zeros_of_2_4():
+    image = layers.Input((6, 6, 4))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, name="conv")(image))
+    x = layers.BatchNormalization()(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+    network = tf_keras.Model(image, layers.Dense(4, activation="softmax", name="dense")(x))
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights([np.linspace(0.5, 1.5, 8)] * 4)
+    pruned = prune_2_4(network, toy.without_images(), epochs=0).network
+    folded = fold(pruned, toy.without_images()).network
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
+    for name in ("conv", "dense"):
+        before, after = toy.kernel(pruned, name), toy.kernel(folded, name)
+        assert np.any(before != after)
+        np.testing.assert_array_equal(before == 0, after == 0)
+
+
+def test_facts_of_a_separable_convolution_are_of_the_kernel_that_steps_act_on():
+    image = layers.Input((8, 8, 4))
+    x = layers.GlobalAveragePooling2D()(layers.SeparableConv2D(16, 3)(image))
+    network = tf_keras.Model(image, layers.Dense(4, activation="softmax")(x))
+    pruned = prune_magnitude(network, toy.without_images(), sparsity=0.5, epochs=0).network
+    assert layer_facts(pruned)[0].sparsity == 0.5
+    clustered = cluster(network, toy.without_images(), clusters=4, epochs=0).network
+    assert layer_facts(clustered)[0].distinct == 4
 
 
 def test_pattern_lies_along_the_rows_of_a_tflite_file():

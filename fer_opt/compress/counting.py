@@ -39,7 +39,8 @@ def layer_facts(network: Any) -> tuple[LayerFacts, ...]:
 
 
 def _facts(layer: Any, macs: int) -> LayerFacts:
-    kernel = layer.get_weights()[0]
+    # Of a separable convolution the pointwise kernel, the one that steps prune and cluster.
+    kernel = [item for item in layer.get_weights() if item.ndim >= 2][-1]
     found = structure_of(kernel)
     return LayerFacts(
         name=layer.name,

@@ -6,6 +6,7 @@ from typing import Any
 
 from fer_opt.backend import tf_keras
 from fer_opt.compress.materials import Materials, Outcome
+from fer_opt.compress.prune_magnitude import zeros_reached
 from fer_opt.compress.structure import kernels
 from fer_opt.compress.tfmot import constant_sparsity, prunable, prune
 from fer_opt.compress.wording import counted, listed
@@ -56,8 +57,7 @@ def prune_2_4(
         epochs=epochs,
         learning_rate=learning_rate,
     )
-    pruned = f"Two of every four weights in {counted(len(layers), 'kernel')} are zero."
-    return Outcome(result, (pruned, *_left_whole(network, layers), *notes))
+    return Outcome(result, (zeros_reached(result, layers), *_left_whole(network, layers), *notes))
 
 
 def _grouped(layer: Any) -> list[Any]:
