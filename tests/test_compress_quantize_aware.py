@@ -186,6 +186,12 @@ def test_hard_swish_of_keras3_is_one_operator(recipe, tmp_path):
 REFUSED = {
     "gelu": lambda tensor: L.Activation("gelu", name="culprit")(tensor),
     "elu": lambda tensor: L.ELU(name="culprit")(tensor),
+    "elu_by_name": lambda tensor: L.Activation("elu", name="culprit")(tensor),
+    "square": lambda tensor: L.Flatten(name="culprit")(tf.square(tensor)),
+    "transposed": lambda tensor: L.Conv2DTranspose(8, 3, name="culprit")(tensor),
+    "conv1d": lambda tensor: L.Conv1D(8, 3, name="culprit")(L.Reshape((-1, 8))(tensor)),
+    "resizing": lambda tensor: L.Resizing(8, 8, name="culprit")(tensor),
+    "exp": lambda tensor: L.Flatten(name="culprit")(tf.exp(tensor)),
     "layer_norm": lambda tensor: L.LayerNormalization(name="culprit")(tensor),
     "lambda": lambda tensor: L.Lambda(lambda x: x * 2, name="culprit")(tensor),
     "other_axis": lambda tensor: L.BatchNormalization(axis=1, name="culprit")(tensor),
@@ -201,11 +207,25 @@ REFUSED = {
 }
 
 
+FLOAT_ONLY = dict.fromkeys(("elu", "elu_by_name", "square"), "no 8-bit operator for it; replace")
+REASONS = FLOAT_ONLY | {
+    "other_axis": "it cannot fold",
+    "dense_on_images": "only on rows of features",
+    "groups": "its channels are in groups",
+    "softmax_over_rows": "another axis than the last",
+    "joined_rows": "",
+}
+
+
 @pytest.mark.parametrize("body", REFUSED)
 def test_an_operation_without_counterpart_is_refused_by_name(body):
     images = np.zeros((2, SIDE, SIDE, 3), np.float32)
-    with pytest.raises(RecipeError, match=r"quantize_aware cannot round .*culprit"):
+    with pytest.raises(
+        RecipeError, match=r"quantize_aware cannot round .*(culprit|math)"
+    ) as caught:
         calibrated(small(REFUSED[body]), images)
+    unknown = "does not know how TensorFlow Lite rounds it; convert with int8 alone, which may well"
+    assert REASONS.get(body, unknown) in str(caught.value)
 
 
 def test_a_dead_filter_with_a_bias_does_not_overflow(tmp_path):

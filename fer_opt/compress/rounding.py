@@ -76,6 +76,10 @@ _BY_ACTIVATION: tuple[tuple[Any, Kind], ...] = (
     (_ACTIVATIONS.softmax, "unit"),
     (_ACTIVATIONS.tanh, "symmetric"),
 )
+_FLOAT_ONLY = (_LAYERS.ELU, _ACTIVATIONS.elu, "math.square", "nn.elu")
+"""What TensorFlow Lite has in float alone, found by converting it; these layers, functions and
+symbols are a part only."""
+_WAY_OUT = "replace it, or convert with int8 alone"
 _ADDS = ("__operators__.add", "math.add")
 _FUSES_RELU = (
     _LAYERS.Add,
@@ -104,21 +108,31 @@ def kind_of(call: Call) -> Kind:
     elif type(layer) is _LAYERS.UpSampling2D:
         kind = "same" if layer.interpolation in ("nearest", "bilinear") else None
     if kind is None or (why := _exception(call)):
-        why = _unknown(layer) if kind is None else why
+        why, way_out = _unknown(layer) if kind is None else (why, _WAY_OUT)
         what = getattr(layer, "symbol", None) or type(layer).__name__
         activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
         what += "" if activation == "linear" else f", {activation}"
         raise RecipeError(
             f"quantize_aware cannot round the output of the layer {layer.name} ({what}): {why}; "
-            "replace it, or convert with int8 alone."
+            f"{way_out}."
         )
     return kind
 
 
-def _unknown(layer: Any) -> str:
+def _unknown(layer: Any) -> tuple[str, str]:
+    """Why a layer of no kind cannot be rounded, and the way out."""
     if isinstance(layer, _LAYERS.BatchNormalization):
-        return "it cannot fold, for it normalizes another axis than the last or by the batch in use"
-    return "TensorFlow Lite has no 8-bit operator for it"
+        return (
+            "it cannot fold, for it normalizes another axis than the last or by the batch in use",
+            _WAY_OUT,
+        )
+    names = (type(layer), getattr(layer, "activation", None), getattr(layer, "symbol", None))
+    if any(name in _FLOAT_ONLY for name in names):
+        return "TensorFlow Lite has no 8-bit operator for it", _WAY_OUT
+    return (
+        "this step of fer-opt does not know how TensorFlow Lite rounds it",
+        "convert with int8 alone, which may well work, or replace it",
+    )
 
 
 def _exception(call: Call) -> str:
