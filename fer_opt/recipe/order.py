@@ -87,15 +87,18 @@ def _clash(earlier: Step, later: Step) -> str:
 
 def _undone(earlier: Step, later: Step) -> str:
     """Why a step is of no use for the second time, with options that go back behind the first."""
-    first, second = earlier.keywords, later.keywords
-    if later.name == "prune_magnitude" and second["sparsity"] < first["sparsity"]:
-        return (
-            f"its zeros are chosen anew, and {second['sparsity']} are fewer than the "
-            f"{first['sparsity']} there were; raise the second, or leave it out"
-        )
-    if later.name == "cluster" and second["clusters"] > first["clusters"]:
-        return (
-            f"of the {first['clusters']} values there are it cannot make {second['clusters']}; "
-            "lower the second, or leave it out"
-        )
+    if later.name == "prune_magnitude":
+        first, second = earlier.option("sparsity"), later.option("sparsity")
+        if second < first:
+            return (
+                f"its zeros are chosen anew, and {second} are fewer than the {first} there were; "
+                "raise the second, or leave it out"
+            )
+    if later.name == "cluster":
+        first, second = earlier.option("clusters"), later.option("clusters")
+        if second > first:
+            return (
+                f"of the {first} values there are it cannot make {second}; lower the second, or "
+                "leave it out"
+            )
     return ""
