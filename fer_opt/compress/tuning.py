@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fer_opt.backend import tf, tf_keras
 from fer_opt.compress.graph import is_linear, rebuild
 from fer_opt.compress.materials import Materials
@@ -17,6 +19,10 @@ from fer_opt.data import dataset_errors
 from fer_opt.errors import RecipeError
 
 __all__ = ["Tuning", "copied", "gives_probabilities", "tune"]
+
+_SUM_TOLERANCE = 0.02
+"""How far sums of probabilities may be from one: outputs rounded to 8 bits in training are each up
+to 1/512 off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ def tune(
     # First, for the order of images depends on the global seed, too.
     tf_keras.utils.set_random_seed(materials.seed)
     training, validation = _streams(network, materials, step, settings)
-    trainer = _compiled(network, settings)
+    trainer = _compiled(network, materials, settings)
     steps = max(int(training.cardinality()), 0)  # negative where it is not known
     with (
         materials.progress.stage(f"{step}: training", settings.epochs * (steps or 1)) as advance,
@@ -110,21 +116,39 @@ def tune(
     return (_note(step, settings, watch),)
 
 
-def gives_probabilities(network: Any) -> bool:
-    """Whether the network ends in a softmax rather than in logits.
+def gives_probabilities(network: Any, images: Any = None) -> bool:
+    """Whether the network gives probabilities rather than logits.
 
-    What merely passes probabilities on, as rounding or reshaping layers do, may follow the softmax.
+    It does if it ends in a softmax. What merely passes probabilities on, as rounding or reshaping
+    layers do, may follow the softmax. Anything else, as a mean of softmaxes, is told by what it
+    gives for ``images``: nothing negative, and sums of one.
+
+    Args:
+        network: flat functional ``tf_keras.Model``.
+        images: float32 (n, height, width, channels); without them only the softmax is looked for.
     """
+    if _is_softmax(_last(network)):
+        return True
+    if images is None or not len(images):
+        return False
+    found = np.asarray(network(images, training=False))
+    return bool(
+        found.shape[-1] > 1
+        and np.all(found >= 0)
+        and np.all(np.abs(found.sum(axis=-1) - 1) < _SUM_TOLERANCE)
+    )
+
+
+def _last(network: Any) -> Any:
+    """The last layer that does more than pass on what it is given, out of its wrapper."""
     tensor = network.outputs[0]
     while True:
         layer, node_index, _ = tensor._keras_history
         inner = layer.layer if isinstance(layer, tf_keras.layers.Wrapper) else layer
-        if _is_softmax(inner):
-            return True
         sources = layer._inbound_nodes[node_index].keras_inputs
-        computes = not is_linear(inner) or inner.trainable_weights
-        if computes or len(sources) != 1 or sources[0] is tensor:
-            return False
+        computes = _is_softmax(inner) or not is_linear(inner) or inner.trainable_weights
+        if computes or _is_sigmoid(inner) or len(sources) != 1 or sources[0] is tensor:
+            return inner
         tensor = sources[0]
 
 
@@ -133,6 +157,13 @@ def _is_softmax(layer: Any) -> bool:
         isinstance(layer, tf_keras.layers.Softmax)
         or getattr(layer, "activation", None) is tf_keras.activations.softmax
         or getattr(layer, "symbol", "") == "nn.softmax"  # tf.nn.softmax called on a Keras tensor
+    )
+
+
+def _is_sigmoid(layer: Any) -> bool:
+    return (
+        getattr(layer, "activation", None) is tf_keras.activations.sigmoid
+        or getattr(layer, "symbol", "") == "math.sigmoid"
     )
 
 
@@ -188,6 +219,11 @@ def _streams(network: Any, materials: Materials, step: str, settings: Tuning) ->
             f"{step} has nothing to train, because every layer is frozen; set trainable and save "
             "the model again."
         )
+    if _is_sigmoid(_last(network)):
+        raise RecipeError(
+            f"{step} cannot train a network that ends in a sigmoid, for the loss takes its scores "
+            "for logits or for probabilities that sum to one; end it in a softmax instead."
+        )
     teacher = materials.teacher if settings.distill else None
     if settings.distill and teacher is None:
         raise RecipeError(
@@ -200,7 +236,7 @@ def _streams(network: Any, materials: Materials, step: str, settings: Tuning) ->
             f"{step} wants to distil from a network of {teacher.outputs[0].shape[-1]} labels into "
             f"one of {classes}; leave out distill."
         )
-    targets = _targets(teacher, classes)
+    targets = _targets(teacher, classes, _few(materials))
     made = []
     for stream, seed, role in zip(
         streams, (materials.seed, None), ("training", "validation"), strict=True
@@ -218,8 +254,14 @@ def _streams(network: Any, materials: Materials, step: str, settings: Tuning) ->
     return made[0], made[1]
 
 
-def _targets(teacher: Any, classes: int) -> Any:
+def _few(materials: Materials) -> Any:
+    """Images enough to see what a network gives."""
+    return materials.representative[: materials.batch]
+
+
+def _targets(teacher: Any, classes: int, images: Any) -> Any:
     """(images, labels) to (images, one-hot labels and the teacher's logits side by side)."""
+    probabilities = teacher is not None and gives_probabilities(teacher, images)
 
     def targets(images: Any, labels: Any) -> tuple[Any, Any]:
         checks = [
@@ -230,19 +272,19 @@ def _targets(teacher: Any, classes: int) -> Any:
             truth = tf.one_hot(labels, classes)
         if teacher is None:
             return images, truth
-        given = _logits(teacher(images, training=False), gives_probabilities(teacher))
+        given = _logits(teacher(images, training=False), probabilities)
         return images, tf.concat([truth, tf.cast(given, tf.float32)], axis=1)
 
     return targets
 
 
-def _compiled(network: Any, settings: Tuning) -> Any:
+def _compiled(network: Any, materials: Materials, settings: Tuning) -> Any:
     """A model of the same layers to train with, so that the network itself is not compiled."""
     classes = int(network.outputs[0].shape[-1])
     trainer = tf_keras.Model(network.inputs, network.outputs)
     trainer.compile(
         optimizer=tf_keras.optimizers.Adam(settings.learning_rate),
-        loss=_loss(settings, classes, gives_probabilities(network)),
+        loss=_loss(settings, classes, gives_probabilities(network, _few(materials))),
         metrics=[_accuracy(classes)],
     )
     return trainer
@@ -313,9 +355,17 @@ def _training_errors(step: str) -> Iterator[None]:
         ) from exc
     except tf.errors.InvalidArgumentError as exc:
         raise RecipeError(
-            f"{step} cannot train: an image has a label the network has no output for, or another "
-            "size than the rest; prepare the data for this network."
+            f"{step} cannot train. As a rule an image has a label the network has no output for, "
+            "or another size than the rest; prepare the data for this network. TensorFlow says: "
+            f"{_said(exc)}."
         ) from exc
     except ValueError as exc:
         cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
         raise RecipeError(f"{step} cannot train this network ({cause}); leave {step} out.") from exc
+
+
+def _said(exc: Exception) -> str:
+    """The line in which TensorFlow names the cause: before it stands where, after it the nodes."""
+    lines = [line.strip() for line in str(exc).splitlines()]
+    told = [line for line in lines if line and not line.startswith("[[")]
+    return (told or [type(exc).__name__])[-1].rstrip(".:")

@@ -20,6 +20,9 @@ from fer_opt.compress.tuning import gives_probabilities
 
 __all__ = ["Gated", "gate"]
 
+_FEW = 32
+"""Images enough to see what a network gives."""
+
 
 class _Gate(tf_keras.layers.Layer):  # type: ignore[misc]
     """Multiplies each channel by a weight, one at first."""
@@ -53,7 +56,8 @@ class Gated:
     def cross_entropy(self, images: Any, labels: Any) -> float:
         """Mean of it over labelled images."""
         outputs = self.network(images, training=False)
-        return float(tf.reduce_mean(_losses(self.network, outputs, labels)))
+        probabilities = gives_probabilities(self.network, images[:_FEW])
+        return float(tf.reduce_mean(_losses(probabilities, outputs, labels)))
 
     def taylor(self, images: Any, labels: Any) -> dict[int, float]:
         """|change of the loss| to first order if a channel were switched off, mean over images.
@@ -62,11 +66,12 @@ class Gated:
         (Molchanov et al., "Pruning convolutional neural networks", 2017, equation 7).
         """
         variables = [variable for variable, _ in self.gates.values()]
+        probabilities = gives_probabilities(self.network, images[:_FEW])
         all_roots = np.concatenate([roots for _, roots in self.gates.values()])
 
         def gradients(image: Any, label: Any) -> Any:
             with tf.GradientTape() as tape:
-                loss = _losses(self.network, self.network(image, training=False), label)
+                loss = _losses(probabilities, self.network(image, training=False), label)
             return tf.concat(tape.gradient(loss, variables), axis=0)
 
         compiled = tf.function(gradients, reduce_retracing=True)
@@ -102,7 +107,7 @@ def gate(network: Any, dependencies: Dependencies) -> Gated:
     )
 
 
-def _losses(network: Any, outputs: Any, labels: Any) -> Any:
+def _losses(probabilities: bool, outputs: Any, labels: Any) -> Any:
     return tf_keras.losses.sparse_categorical_crossentropy(
-        labels, outputs, from_logits=not gives_probabilities(network)
+        labels, outputs, from_logits=not probabilities
     )
