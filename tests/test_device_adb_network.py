@@ -7,9 +7,10 @@ FER_OPT_ADBD names a program that starts a genuine adbd in the foreground, on th
 ADBD_PORT holds: Debian 13's package adbd installs /usr/sbin/adbd, which does. It lets everybody in
 and runs as root, so name a script that shuts it up in a file system of its own:
 
-    exec bwrap --bind ROOT / --proc /proc --dev /dev --tmpfs /tmp /usr/sbin/adbd
+    exec bwrap --die-with-parent --unshare-pid --bind ROOT / \\
+        --proc /proc --dev /dev --tmpfs /tmp /usr/sbin/adbd
 
-where ROOT holds what `dpkg -x` makes of adbd and the packages it depends on, dash and coreutils.
+where ROOT is what `debootstrap --variant=minbase --include=adbd trixie ROOT` makes.
 """
 
 from __future__ import annotations

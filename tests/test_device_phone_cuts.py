@@ -224,6 +224,7 @@ def test_a_cut_anywhere_is_survived(phone: VirtualPhone, asked: Asked) -> None:
             assert isinstance(first.error, LinkLostError)
             assert not first.saved
         assert was_cut or message > phone.counters.messages_since_faults
+        phone.faults = NO_FAULTS  # a bench of fewer messages has not met its cut
         check_rest(phone, asked, first, pushed)
 
 

@@ -5,7 +5,7 @@ Format changes:
     2: compression: ``RunRecord.trained``, ``RunRecord.refused`` and ``Variant.steps``.
     3: phones: ``RunRecord.phones``; ``Measurement.summary``, ``.clock_s`` and ``.attempt``;
         ``Conditions.limit_mhz``, ``.battery_percent`` and ``.battery_c``.
-    4: ``PhoneRun.cautions``.
+    4: ``PhoneRun.cautions``; ``OperatorTime.share`` may be None.
 
 Versions 1 to 3 are read as they are.
 """
