@@ -48,6 +48,8 @@ HEADLINE_RECIPES = (
     "prune_magnitude(0.5) > int8",
     "prune_channels(0.5) > fine_tune(4, distill=0.5) > float32",
     "prune_channels(0.5) > fine_tune(4, distill=0.5) > int8",
+    "prune_channels(0.5) > fine_tune(10, distill=0.5) > dynamic",
+    "prune_channels(0.5) > fine_tune(10, distill=0.5) > quantize_aware(2) > int8",
     "prune_channels(0.5) > fine_tune(3, distill=0.5) > prune_channels(0.5) > "
     "fine_tune(6, distill=0.5) > float32",
     "prune_channels(0.5) > fine_tune(3, distill=0.5) > prune_channels(0.5) > "
@@ -66,7 +68,7 @@ LEARNING = {
     "xcao_two_stream": (16, 16),
     "fractal": (4, 32),
     "googlenet": (12, 16),
-    "mobilenet": (20, 16),
+    "mobilenet": (40, 16),
 }
 """Epochs and batch in which each learns the faces: labels of a network that has learned nothing
 are drawn from near ties, on which no two computations agree."""

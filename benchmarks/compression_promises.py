@@ -17,7 +17,7 @@ AGREEING = ("int8 PTQ", "int8 QAT")
 AGREEMENT = 0.98
 """Least share of labels on which these files and the networks they were made of agree."""
 
-SMALL = str(parse_recipe("quarter"))
+SMALL = str(parse_recipe("patient"))
 TIME, TIMES_SMALLER, POINTS = 1 / 4, 8, 1.0
 """Of float32: most time, least factor of the size, most points of accuracy it may have lost."""
 
@@ -39,7 +39,7 @@ def broken_in_matrix(matrix: Matrix) -> list[str]:
 
 
 def broken_in_headline(rows: Sequence[Row], measurements: Sequence[Measurement]) -> list[str]:
-    """A sentence for each promise of the shelf's ``quarter`` that its row breaks."""
+    """A sentence for each promise of the shelf's ``patient`` that its row breaks."""
     by_name = {row.name: row for row in rows}
     plain, small = by_name["float32"], by_name[SMALL]
     (ratio,) = (

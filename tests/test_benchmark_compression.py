@@ -18,7 +18,7 @@ from fer_opt.device.measurement import Measurement
 from fer_opt.device.protocol import TimingJob
 from fer_opt.recipe import parse_recipe
 
-SMALL = str(parse_recipe("quarter"))
+SMALL = str(parse_recipe("patient"))
 SAMPLE = sample_record().measurements[0]
 
 
