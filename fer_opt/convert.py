@@ -18,7 +18,7 @@ from fer_opt.compress.fake_quant import is_quantize_aware
 from fer_opt.compress.simplify import can_simplify, simplify
 from fer_opt.convention import InputConvention
 from fer_opt.conversion_check import check_conversion
-from fer_opt.errors import ConversionError, ModelError, RecipeError
+from fer_opt.errors import ConversionError, ModelError, RecipeError, first_line
 from fer_opt.files import sha256_of, write_atomically
 from fer_opt.flatbuffer import take_census, with_convention
 from fer_opt.keras_io import TrainedModel, to_functional
@@ -128,7 +128,7 @@ def convert(
     except ConversionError:
         raise
     except Exception as exc:
-        cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+        cause = first_line(exc)[:200]
         raise ConversionError(
             f"{model.source} cannot be converted to {recipe} ({cause}); TFLite lacks an operator "
             f"the model uses, or its shapes are not fixed{_advice(step)}."

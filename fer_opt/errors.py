@@ -36,6 +36,7 @@ __all__ = [
     "RecipeError",
     "RecordError",
     "RunnerError",
+    "first_line",
 ]
 
 
@@ -89,3 +90,8 @@ class RunnerError(FerOptError):
 
 class OutputError(FerOptError):
     """A file or folder cannot be written."""
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of what a foreign exception says; its type where it says nothing."""
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]

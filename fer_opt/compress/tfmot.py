@@ -16,7 +16,7 @@ from fer_opt.backend import tf
 from fer_opt.compress.graph import Call, Copy, rebuild
 from fer_opt.compress.materials import Materials
 from fer_opt.compress.tuning import Tuning, tune
-from fer_opt.errors import FerOptError, RecipeError
+from fer_opt.errors import FerOptError, RecipeError, first_line
 from fer_opt.noise import quiet
 
 __all__ = ["constant_sparsity", "polynomial_decay", "prunable", "prune", "tfmot"]
@@ -179,4 +179,4 @@ def _refusals(step: str) -> Iterator[None]:
 
 
 def _first_line(exc: BaseException) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+    return first_line(exc)[:200]

@@ -16,7 +16,7 @@ from fer_opt.compress.materials import Materials
 from fer_opt.compress.structure import projection
 from fer_opt.compress.wording import counted
 from fer_opt.data import dataset_errors
-from fer_opt.errors import RecipeError
+from fer_opt.errors import RecipeError, first_line
 
 __all__ = ["Tuning", "copied", "gives_probabilities", "tune"]
 
@@ -360,7 +360,7 @@ def _training_errors(step: str) -> Iterator[None]:
             f"{_said(exc)}."
         ) from exc
     except ValueError as exc:
-        cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+        cause = first_line(exc)
         raise RecipeError(f"{step} cannot train this network ({cause}); leave {step} out.") from exc
 
 

@@ -22,7 +22,7 @@ from fer_opt.compress.materials import Materials, Outcome
 from fer_opt.compress.steps import apply_step
 from fer_opt.convention import InputConvention
 from fer_opt.data import Dataset, split_dataset, to_tf_data
-from fer_opt.errors import FerOptError, RecipeError
+from fer_opt.errors import FerOptError, RecipeError, first_line
 from fer_opt.experiment.store import Entry, StepStore, key_of, made_by
 from fer_opt.keras_io import TrainedModel, from_keras, to_functional
 from fer_opt.noise import quiet
@@ -152,7 +152,7 @@ class Workshop:
         except FerOptError:
             raise
         except Exception as exc:
-            cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+            cause = first_line(exc)[:200]
             raise RecipeError(
                 f"{step} cannot be carried out on {self.model.source} ({cause}); leave the step "
                 "out, or put another in its place."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer_opt.backend import keras3, tf, tf_keras
+from fer_opt.errors import first_line
 from fer_opt.keras_io.activations import apply_activation, split_activation
 from fer_opt.keras_io.layers import (
     ends_with_activation,
@@ -133,7 +134,7 @@ class _Flattening:
             raise
         # Whatever Keras has against it, the reader is told which layer it was.
         except Exception as exc:
-            cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+            cause = first_line(exc)[:200]
             raise TranslationError(
                 f"{described(operation)} does not fit tf_keras ({cause})"
             ) from exc

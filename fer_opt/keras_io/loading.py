@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_opt.backend import keras3, tf_keras
-from fer_opt.errors import ModelError
+from fer_opt.errors import ModelError, first_line
 from fer_opt.files import sha256_of
 from fer_opt.keras_io.formats import (
     looks_like_keras3,
@@ -92,7 +92,7 @@ def _why_not_loaded(path: Path, major: int, config: Mapping[str, Any], exc: Exce
             f"{path} uses {', '.join(foreign)}, whose code is not part of Keras {major} and not "
             "in the file; export the model as a SavedModel and give that folder."
         )
-    cause = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
+    cause = first_line(exc)[:200]
     return (
         f"{path} cannot be loaded by Keras {major} ({cause}); the file is damaged or its weights "
         "do not fit its structure: save it again."
