@@ -48,8 +48,10 @@ HEADLINE_RECIPES = (
     "prune_magnitude(0.5) > int8",
     "prune_channels(0.5) > fine_tune(4, distill=0.5) > float32",
     "prune_channels(0.5) > fine_tune(4, distill=0.5) > int8",
-    "prune_channels(0.5) > fine_tune(10, distill=0.5) > dynamic",
-    "prune_channels(0.5) > fine_tune(10, distill=0.5) > quantize_aware(2) > int8",
+    "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > dynamic",
+    "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > fold > dynamic",
+    "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > int8",
+    "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > quantize_aware(2) > int8",
     "prune_channels(0.5) > fine_tune(3, distill=0.5) > prune_channels(0.5) > "
     "fine_tune(6, distill=0.5) > float32",
     "prune_channels(0.5) > fine_tune(3, distill=0.5) > prune_channels(0.5) > "

@@ -17,7 +17,9 @@ AGREEING = ("int8 PTQ", "int8 QAT")
 AGREEMENT = 0.98
 """Least share of labels on which these files and the networks they were made of agree."""
 
-SMALL = str(parse_recipe("patient"))
+FAST = {name: str(parse_recipe(name)) for name in ("patient", "light")}
+"""Recipes of the shelf of which at least one keeps the promise; which of them depends on the
+processor."""
 TIME, TIMES_SMALLER, POINTS = 1 / 4, 8, 1.0
 """Of float32: most time, least factor of the size, most points of accuracy it may have lost."""
 
@@ -39,17 +41,24 @@ def broken_in_matrix(matrix: Matrix) -> list[str]:
 
 
 def broken_in_headline(rows: Sequence[Row], measurements: Sequence[Measurement]) -> list[str]:
-    """A sentence for each promise of the shelf's ``patient`` that its row breaks."""
+    """A sentence for each fast recipe that breaks the promise; none where one of them keeps it."""
     by_name = {row.name: row for row in rows}
-    plain, small = by_name["float32"], by_name[SMALL]
-    (ratio,) = (
-        item.ratio for item in paired_ratios(measurements, "float32") if item.model == SMALL
-    )
-    smaller = plain.size_bytes / small.size_bytes
-    low, _, _ = paired_difference(small.right, plain.right)
+    ratios = {item.model: item.ratio for item in paired_ratios(measurements, "float32")}
+    broken = []
+    for name, recipe in FAST.items():
+        told = _broken(by_name["float32"], by_name[recipe], ratios[recipe])
+        if not told:
+            return []
+        broken.append(f"{name} {' and '.join(told)}")
+    return broken
+
+
+def _broken(plain: Row, fast: Row, ratio: float) -> list[str]:
+    smaller = plain.size_bytes / fast.size_bytes
+    low, _, _ = paired_difference(fast.right, plain.right)
     told = {
         f"takes {ratio:.2f} of float32's time": ratio > TIME,
         f"is {smaller:.1f} times smaller than float32": smaller < TIMES_SMALLER,
         f"may have lost {-low:.2f} points of accuracy": low < -POINTS,
     }
-    return [f"{SMALL}: {sentence}" for sentence, is_broken in told.items() if is_broken]
+    return [sentence for sentence, is_broken in told.items() if is_broken]

@@ -397,12 +397,13 @@ def test_channels_beside_an_unknown_layer_are_kept_and_it_is_named():
     assert any("odd" in note for note in outcome.notes)
 
 
-@given(st.integers(1, 300), st.floats(0, 0.99), st.integers(1, 64))
-def test_kept_channels_are_a_multiple_and_enough(present, share, multiple):
-    kept = kept_count(present, share, multiple)
+@given(st.integers(1, 300), st.floats(0, 0.99), st.integers(1, 64), st.integers(0, 63))
+def test_kept_channels_are_a_multiple_and_enough(present, share, multiple, spare):
+    spare %= multiple
+    kept = kept_count(present, share, multiple, spare)
     assert 1 <= kept <= present
-    assert kept % multiple == 0 or kept == present
-    assert kept >= present * (1 - share) - 1e-6
+    assert (kept + spare) % multiple == 0 or kept == present
+    assert kept >= present * (1 - share) - spare - 1e-6
 
 
 def test_the_scan_spares_what_costs_most():

@@ -41,6 +41,7 @@ def prune_channels(
     allocation: str = "uniform",
     layers: str = "",
     multiple: int = 8,
+    spare: int = 0,
 ) -> Outcome:
     """Remove the least important channels, and everything that was there for them.
 
@@ -53,6 +54,8 @@ def prune_channels(
         allocation: ``uniform``, or by a ``sensitivity`` scan.
         layers: shares of their own for layers by name, e.g. ``"stage1_*:0.25"``.
         multiple: kept channels are rounded up to it.
+        spare: of each multiple, channels less than that: 1 leaves room for the constant channel
+            that folding batch normalization after ReLUs may add, at no cost.
 
     Raises:
         RecipeError: an option is out of its bounds, no channel of this network can be removed, or
@@ -65,7 +68,13 @@ def prune_channels(
         allocation=allocation,
         layers=layers,
         multiple=multiple,
+        spare=spare,
     )
+    if spare >= multiple:
+        raise RecipeError(
+            f"prune_channels cannot spare {spare} of every {multiple} channels; give spare less "
+            "than multiple."
+        )
     dependencies = trace(network)
     groups = [group for group in dependencies.groups() if len(group.roots) > 1]
     if not groups:
@@ -81,11 +90,11 @@ def prune_channels(
     shares = shares_of(groups, share, patterns)
     if allocation == "sensitivity":
         shares, short = _scan(
-            network, groups, ranked, shares, share, patterns, gated, materials, multiple
+            network, groups, ranked, shares, share, patterns, gated, materials, multiple, spare
         )
         notes += short
     gone = [
-        order[: len(order) - kept_count(len(order), part, multiple)]
+        order[: len(order) - kept_count(len(order), part, multiple, spare)]
         for order, part in zip(ranked, shares, strict=True)
     ]
     if allocation == "sensitivity":
@@ -136,6 +145,7 @@ def _scan(
     gated: Gated,
     materials: Materials,
     multiple: int,
+    spare: int,
 ) -> tuple[list[float], list[str]]:
     """Try each group alone; groups that ``layers`` names keep their share.
 
@@ -150,7 +160,7 @@ def _scan(
     ]
     order = {groups[index]: ranked[index] for index in free}
     costs = [float(sum(macs[name] for name in groups[index].layers)) for index in free]
-    trials = sum(len(levels_of(len(groups[index].roots), share, multiple)) for index in free)
+    trials = sum(len(levels_of(len(groups[index].roots), share, multiple, spare)) for index in free)
     with materials.progress.stage("prune_channels: scanning", trials) as advance:
 
         def loss_without(group: Group, part: float) -> float:
@@ -159,7 +169,7 @@ def _scan(
             return gated.cross_entropy(images, labels)
 
         chosen = by_sensitivity(
-            [groups[index] for index in free], costs, share, loss_without, multiple
+            [groups[index] for index in free], costs, share, loss_without, multiple, spare
         )
     gated.close(())
     result = list(shares)

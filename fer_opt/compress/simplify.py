@@ -8,6 +8,7 @@ from fer_opt.backend import tf_keras
 from fer_opt.compress.drop_training_layers import drop_training_layers, training_layers
 from fer_opt.compress.fold_conv_batch_norm import fold_conv_batch_norm
 from fer_opt.compress.fold_dense_batch_norm import fold_dense_batch_norm
+from fer_opt.compress.fold_relu_batch_norm import fold_relu_batch_norm
 from fer_opt.compress.graph import calls
 from fer_opt.compress.materials import Materials, Outcome
 from fer_opt.compress.rewrite_batch_norm import rewrite_batch_norm
@@ -41,13 +42,17 @@ def simplify(network: Any, *, keep_clusters: bool = False) -> Outcome:
 
     Args:
         network: flat functional ``tf_keras.Model``.
-        keep_clusters: leave dense kernels of few distinct values alone.
+        keep_clusters: leave kernels of few distinct values alone where folding would multiply them.
     """
     steps = (
         ("folded into convolutions", fold_conv_batch_norm),
         (
             "folded into dense layers",
             lambda given: fold_dense_batch_norm(given, keep_clusters=keep_clusters),
+        ),
+        (
+            "folded around ReLUs",
+            lambda given: fold_relu_batch_norm(given, keep_clusters=keep_clusters),
         ),
         ("rewritten as 1x1 depthwise convolutions", rewrite_batch_norm),
     )

@@ -31,7 +31,9 @@ _CLASHES: dict[str, dict[str, str]] = {
     "prune_magnitude": {"cluster": _LEAVES_CLUSTERS, "prune_2_4": _ONE_PATTERN},
     "prune_2_4": {"cluster": _LEAVES_CLUSTERS, "prune_magnitude": _ONE_PATTERN},
     "prune_channels": {
-        "prune_2_4": "removing channels tears the groups of four apart; put prune_channels first"
+        "prune_2_4": "removing channels tears the groups of four apart; put prune_channels first",
+        "fold": "it would take channels that hold a constant, as folding adds them, for useless; "
+        "put {earlier} after it",
     },
     "fold": {
         "cluster": "it scales each channel of a kernel, which undoes {earlier}; put fold first",

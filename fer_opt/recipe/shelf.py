@@ -32,8 +32,13 @@ SHELF = (
     ),
     ShelfRecipe(
         "patient",
-        "prune_channels(0.5) > fine_tune(10, distill=0.5) > quantize_aware(2) > int8",
+        "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > quantize_aware(2) > int8",
         "half without its loss of accuracy, for three times the training",
+    ),
+    ShelfRecipe(
+        "light",
+        "prune_channels(0.5, spare=1) > fine_tune(10, distill=0.5) > fold > dynamic",
+        "the same where 8-bit operators are slow: 8-bit weights, float activations",
     ),
     ShelfRecipe(
         "quarter",

@@ -151,6 +151,9 @@ STEPS: Mapping[str, StepKind] = MappingProxyType(
                 "multiple": Number(
                     8, "kept channels are rounded up to it", low=1, high=256, whole=True
                 ),
+                "spare": Number(
+                    0, "of each multiple, left for what fold adds", low=0, high=255, whole=True
+                ),
             },
             main=True,
         ),

@@ -16,17 +16,20 @@ LEVELS = (0.25, 0.5, 0.75)
 """Shares of a group that the scan tries, and the wanted one if it is larger."""
 
 
-def kept_count(present: int, share: float, multiple: int) -> int:
-    """Channels left of ``present``, rounded up to ``multiple``, never more than there are."""
+def kept_count(present: int, share: float, multiple: int, spare: int = 0) -> int:
+    """Channels left of ``present``, rounded up to ``multiple``, never more than there are.
+
+    ``spare`` of a multiple are left free, so that 1 of 8 keeps 7, 15, 23 and so on.
+    """
     # A hair less, so that 16 * (1 - 0.5) / 8 stays 1 whatever binary fractions make of it.
-    wanted = math.ceil(present * (1 - share) / multiple - 1e-9) * multiple
-    return min(present, max(wanted, multiple))
+    wanted = max(math.ceil(present * (1 - share) / multiple - 1e-9), 1) * multiple
+    return min(present, wanted - spare)
 
 
-def levels_of(present: int, share: float, multiple: int) -> tuple[float, ...]:
+def levels_of(present: int, share: float, multiple: int, spare: int = 0) -> tuple[float, ...]:
     """The shares of ``present`` channels that rounding makes of the levels, ascending from 0."""
     wanted = (0.0, *LEVELS, max(share, LEVELS[-1]))
-    kept = {kept_count(present, level, multiple) for level in wanted}
+    kept = {kept_count(present, level, multiple, spare) for level in wanted}
     return tuple(1 - count / present for count in sorted(kept, reverse=True))
 
 
@@ -86,6 +89,7 @@ def by_sensitivity(
     share: float,
     loss_without: Callable[[Group, float], float],
     multiple: int = 1,
+    spare: int = 0,
 ) -> list[float]:
     """Shares that remove ``share`` of the work where it costs least, if so much can be removed.
 
@@ -98,8 +102,9 @@ def by_sensitivity(
         share: of the work to save.
         loss_without: cross-entropy with that share of one group removed.
         multiple: kept channels are rounded up to it.
+        spare: of a multiple, left free.
     """
-    levels = [levels_of(len(group.roots), share, multiple) for group in groups]
+    levels = [levels_of(len(group.roots), share, multiple, spare) for group in groups]
     losses = [
         [loss_without(group, level) for level in of_group]
         for group, of_group in zip(groups, levels, strict=True)
