@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_opt.accuracy import wilson_interval
+from fer_opt.compress.fuse_preprocessing import PREFIX
 from fer_opt.convention import InputConvention
-from fer_opt.flatbuffer import Census, read_convention, read_tflite
+from fer_opt.flatbuffer import Census, read_tflite
 from fer_opt.interpreter import Classifier
 from fer_opt.keras_io import TrainedModel
 from fer_opt.recipe import Recipe, Step
@@ -33,6 +34,9 @@ _LIMITS = {
     "int16x8": (0.25, 0.97),
 }
 _INTEGER = ("int8", "int16x8")
+
+_ENLARGED = 2
+"""Times the model's size: the crops on which a file that resizes them itself is compared."""
 
 # Share of the convention's range that calibration on a few dozen images should reach at least, and
 # by how much it may go beyond; a set scaled wrongly misses by two orders of magnitude.
@@ -68,7 +72,8 @@ class Inside:
 
     Attributes:
         conversions: names of the tensors that a QUANTIZE or DEQUANTIZE between layers gives; those
-            at the input and output of a file that takes and gives floats do not count.
+            at the input and output of a file that takes and gives floats do not count, nor the one
+            that 8-bit pixels of a crop need.
         image: how the image is quantized; None where it is not.
         result: how the scores are quantized; None where they are not.
         ends_in_probabilities: whether the last operator is a softmax or logistic function.
@@ -90,17 +95,23 @@ def check_conversion(
         recipe: whose last step is the number format.
         path: of the file.
         census: of the file.
-        samples: float32 images (n, height, width, channels).
+        samples: float32 images (n, height, width, channels). A file that takes crops is given the
+            pixels they come from, larger than the model's input, so that it has to resize them.
     """
     step = recipe.steps[-1]
+    classifier = Classifier(path, batch=32, enlarged=_ENLARGED)
+    convention = classifier.convention
+    if convention is not None and classifier.takes_crops:
+        pixels = convention.crops(samples)[..., : convention.channels]
+        samples = convention.scale(pixels)
     expected = model.predict(samples)
-    found = Classifier(path, batch=32).predict(samples)
+    found = classifier.predict(samples)
     difference = float(np.max(np.abs(expected - found))) if np.isfinite(found).all() else np.inf
     agreement = float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
     flags = list(_output_flags(step, difference, agreement, found, len(samples)))
     notes: list[str] = []
     if step.name in _INTEGER:
-        inside, convention = look_inside(path), read_convention(path)
+        inside = look_inside(path)
         flags.extend(_integer_flags(census, inside))
         notes.extend(_integer_notes(step, inside))
         if inside.image is not None and convention is not None:
@@ -134,6 +145,7 @@ def look_inside(path: Path) -> Inside:
         for code in model.operatorCodes
     ]
     graph = model.subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
     image, result = int(graph.inputs[0]), int(graph.outputs[0])
     inner, last = [], ""
     for operator in graph.operators:
@@ -142,14 +154,17 @@ def look_inside(path: Path) -> Inside:
             int(operator.inputs[0]) if len(operator.inputs) else -1,
             int(operator.outputs[0]),
         )
-        if name not in ("QUANTIZE", "DEQUANTIZE"):
+        if source == image and names[source].startswith(PREFIX):
+            # Preprocessing, which ends in the image.
+            image = target
+        elif name not in ("QUANTIZE", "DEQUANTIZE"):
             last = name
         elif name == "QUANTIZE" and source == int(graph.inputs[0]):
             image = target
         elif name == "DEQUANTIZE" and target == int(graph.outputs[0]):
             result = source
         else:
-            inner.append(graph.tensors[target].name.decode().split(";")[0])
+            inner.append(names[target].split(";")[0])
     return Inside(
         tuple(inner),
         _scale(graph.tensors[image], types),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fer_opt.device.host_worker import quantize
 from fer_opt.errors import ModelError
-from fer_opt.flatbuffer import read_tflite
+from fer_opt.flatbuffer import read_convention, read_tflite
 from fer_opt.noise import quiet
 
 __all__ = ["Classifier"]
@@ -25,13 +25,20 @@ class Classifier:
 
     Attributes:
         path: of the file.
-        input_shape: height, width, channels.
+        input_shape: height, width, channels of the images to give.
+        convention: what a file made by fer-opt says of its input. One that takes crops is fed
+            what the images were before they became values: 8-bit RGB.
         classes: number of outputs.
         batch: how many images go through at once.
     """
 
-    def __init__(self, path: Path, *, batch: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, batch: int = 1, threads: int | None = None, enlarged: int = 1
+    ) -> None:
         """Load ``path``; ``batch`` is taken down to 1 where the graph has it fixed.
+
+        A file that takes crops is given each pixel ``enlarged`` times along both sides, which
+        every sound resize undoes exactly.
 
         Raises:
             ModelError: no TFLite model, damaged, with operators LiteRT lacks, or no classifier.
@@ -39,6 +46,8 @@ class Classifier:
         self.path = path
         self._content = read_tflite(path)
         self._threads = threads or os.cpu_count() or 1
+        self.convention = read_convention(path)
+        self._enlarged = enlarged if self.takes_crops else 1
         self._interpreter = self._load(1)
         details, results = self._details()
         if len(details) != 1 or len(results) != 1 or len(details[0]["shape"]) != 4:
@@ -47,7 +56,11 @@ class Classifier:
                 f"{tuple(map(int, details[0]['shape']))}, so it is no image classifier; fer-opt "
                 "takes (1, height, width, channels) in and (1, labels) out."
             )
-        self.input_shape: tuple[int, int, int] = tuple(map(int, details[0]["shape"][1:]))  # type: ignore[assignment]
+        self.input_shape: tuple[int, int, int] = (
+            self.convention.input_shape
+            if self.convention is not None and self.takes_crops
+            else tuple(map(int, details[0]["shape"][1:]))
+        )
         self.classes = int(results[0]["shape"][-1])
         if len(results[0]["shape"]) != 2 or self.classes < 2:
             raise ModelError(
@@ -69,6 +82,11 @@ class Classifier:
         """The file's name, for messages."""
         return self.path.name
 
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the file takes 8-bit pixels of a face and preprocesses them itself."""
+        return self.convention is not None and self.convention.input == "crop"
+
     def predict(self, images: Floats, on_progress: Callable[[int], None] | None = None) -> Floats:
         """Outputs (n, classes), dequantized, for ``images`` (n, height, width, channels)."""
         outputs = np.empty((len(images), self.classes), np.float32)
@@ -87,10 +105,13 @@ class Classifier:
         try:
             with quiet():
                 interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
-                if batch > 1:
+                if batch > 1 or self._enlarged > 1:
                     detail = interpreter.get_input_details()[0]
+                    height, width, channels = map(int, detail["shape"][1:])
                     interpreter.resize_tensor_input(
-                        detail["index"], [batch, *map(int, detail["shape"][1:])], strict=False
+                        detail["index"],
+                        [batch, height * self._enlarged, width * self._enlarged, channels],
+                        strict=False,
                     )
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as exc:
@@ -124,9 +145,15 @@ class Classifier:
 
     def _run(self, interpreter: Any, images: Floats) -> Floats:
         detail, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        interpreter.set_tensor(detail["index"], quantize(images, detail))
+        interpreter.set_tensor(detail["index"], self._values(images, detail))
         interpreter.invoke()
         return _dequantize(interpreter.get_tensor(result["index"]), result)
+
+    def _values(self, images: Floats, detail: dict[str, Any]) -> npt.NDArray[Any]:
+        """What the input tensor is to hold."""
+        if self.convention is None or not self.takes_crops:
+            return quantize(images, detail)  # type: ignore[no-any-return]
+        return self.convention.crops(images).repeat(self._enlarged, 1).repeat(self._enlarged, 2)
 
 
 def _dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:

@@ -240,7 +240,10 @@ def _real_inputs(detail: Any, path: str, job: WorkerJob) -> list[list[tuple[int,
     except (OSError, ValueError, EOFError) as exc:
         raise RefusalError(f"its inputs {path} cannot be read ({_brief(exc)})", again) from exc
     wanted = tuple(int(side) for side in detail["shape"][1:])
-    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or not len(samples.shape):
+    if not isinstance(samples, np.ndarray) or not len(samples.shape):
+        raise RefusalError(f"its inputs {path} are not one float32 array", again)
+    as_they_are = samples.dtype == np.uint8 == np.dtype(detail["dtype"])
+    if samples.dtype != np.float32 and not as_they_are:
         raise RefusalError(f"its inputs {path} are not one float32 array", again)
     if samples.shape[1:] != wanted or not len(samples):
         raise RefusalError(
@@ -251,7 +254,9 @@ def _real_inputs(detail: Any, path: str, job: WorkerJob) -> list[list[tuple[int,
     chosen = {place: np.asarray(samples[place])[np.newaxis] for place in set(places)}
     if not all(np.isfinite(sample).all() for sample in chosen.values()):
         raise RefusalError(f"its inputs {path} hold values that are not finite", again)
-    fed = {place: quantize(sample, detail) for place, sample in chosen.items()}
+    fed = chosen
+    if not as_they_are:
+        fed = {place: quantize(sample, detail) for place, sample in chosen.items()}
     return [[(detail["index"], fed[place])] for place in places]
 
 
