@@ -15,7 +15,7 @@ from fer_opt.errors import ModelError
 from fer_opt.flatbuffer import read_convention, read_tflite
 from fer_opt.noise import quiet
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "probabilities_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -154,6 +154,20 @@ class Classifier:
         if self.convention is None or not self.takes_crops:
             return quantize(images, detail)  # type: ignore[no-any-return]
         return self.convention.crops(images).repeat(self._enlarged, 1).repeat(self._enlarged, 2)
+
+
+def probabilities_of(outputs: Floats) -> Floats:
+    """A model's outputs as probabilities: normalised if they nearly are, else through a softmax.
+
+    Quantized softmax outputs sum to one only within their scale (1/256 for each label), hence the
+    tolerance.
+    """
+    sums = outputs.sum(axis=1, keepdims=True)
+    tolerance = max(0.05, outputs.shape[1] / 256)
+    if outputs.min() >= -1e-6 and np.all(np.abs(sums - 1) <= tolerance):
+        return np.asarray(outputs / sums, np.float32)
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
 def _dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
