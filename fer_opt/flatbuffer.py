@@ -17,6 +17,7 @@ from fer_opt.errors import ModelError
 __all__ = [
     "Census",
     "TensorFacts",
+    "outputs_of",
     "pack",
     "read_convention",
     "read_tflite",
@@ -95,6 +96,26 @@ def take_census(path: Path) -> Census:
         )
     except Exception as exc:  # flatbuffers raises whatever a wrong offset leads to
         raise ModelError(f"{path} is a damaged TFLite file; convert or copy it again.") from exc
+
+
+def outputs_of(path: Path, operator: str) -> tuple[int, ...]:
+    """Indices of the tensors that the main graph's first such operator writes; empty without one.
+
+    Raises:
+        ModelError: the file is missing, no TFLite model, or damaged.
+    """
+    content = read_tflite(path)
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+        names = _names(schema.BuiltinOperator)
+        for one in model.subgraphs[0].operators:
+            if _operator_name(model.operatorCodes[one.opcodeIndex], names) == operator:
+                return tuple(map(int, one.outputs))
+    except Exception as exc:  # flatbuffers raises whatever a wrong offset leads to
+        raise ModelError(f"{path} is a damaged TFLite file; convert or copy it again.") from exc
+    return ()
 
 
 def with_convention(content: bytes, convention: InputConvention) -> bytes:

@@ -15,7 +15,7 @@ from fer_opt.errors import ModelError
 from fer_opt.flatbuffer import read_convention, read_tflite
 from fer_opt.noise import quiet
 
-__all__ = ["Classifier", "probabilities_of"]
+__all__ = ["Classifier", "dequantize", "probabilities_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -147,7 +147,7 @@ class Classifier:
         detail, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
         interpreter.set_tensor(detail["index"], self._values(images, detail))
         interpreter.invoke()
-        return _dequantize(interpreter.get_tensor(result["index"]), result)
+        return dequantize(interpreter.get_tensor(result["index"]), result)
 
     def _values(self, images: Floats, detail: dict[str, Any]) -> npt.NDArray[Any]:
         """What the input tensor is to hold."""
@@ -170,7 +170,8 @@ def probabilities_of(outputs: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
-def _dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
+def dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
+    """What an output tensor holds, as floats; ``detail`` is LiteRT's of the tensor."""
     scale, zero_point = detail["quantization"]
     if values.dtype.kind == "f" or not scale:
         return values.astype(np.float32)
