@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ import numpy.typing as npt
 from fer_opt.accuracy import wilson_interval
 from fer_opt.compress.fuse_preprocessing import PREFIX
 from fer_opt.convention import InputConvention
-from fer_opt.flatbuffer import Census, read_tflite
+from fer_opt.flatbuffer import Census, read_convention, read_tflite
 from fer_opt.interpreter import Classifier
 from fer_opt.keras_io import TrainedModel
 from fer_opt.recipe import Recipe, Step
 from fer_opt.reports.record import ConversionCheck
+from fer_opt.stages.crop_classifier import CropClassifier
 
 __all__ = ["Inside", "Scale", "check_conversion", "input_range_problem", "look_inside"]
 
@@ -35,8 +37,8 @@ _LIMITS = {
 }
 _INTEGER = ("int8", "int16x8")
 
-_ENLARGED = 2
-"""Times the model's size: the crops on which a file that resizes them itself is compared."""
+_SWING = 16
+"""How far pixels of an enlarged crop lie from the one they were, in levels of 256."""
 
 # Share of the convention's range that calibration on a few dozen images should reach at least, and
 # by how much it may go beyond; a set scaled wrongly misses by two orders of magnitude.
@@ -95,17 +97,12 @@ def check_conversion(
         recipe: whose last step is the number format.
         path: of the file.
         census: of the file.
-        samples: float32 images (n, height, width, channels). A file that takes crops is given the
-            pixels they come from, larger than the model's input, so that it has to resize them.
+        samples: float32 images (n, height, width, channels).
     """
     step = recipe.steps[-1]
-    classifier = Classifier(path, batch=32, enlarged=_ENLARGED)
-    convention = classifier.convention
-    if convention is not None and classifier.takes_crops:
-        pixels = convention.crops(samples)[..., : convention.channels]
-        samples = convention.scale(pixels)
+    convention = read_convention(path)
+    samples, found = _outputs(path, convention, samples)
     expected = model.predict(samples)
-    found = classifier.predict(samples)
     difference = float(np.max(np.abs(expected - found))) if np.isfinite(found).all() else np.inf
     agreement = float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
     flags = list(_output_flags(step, difference, agreement, found, len(samples)))
@@ -127,6 +124,33 @@ def check_conversion(
         flags=tuple(flags),
         notes=tuple(notes),
     )
+
+
+def _outputs(
+    path: Path, convention: InputConvention | None, samples: Floats
+) -> tuple[Floats, Floats]:
+    """What a file says of samples, and the samples it was really given.
+
+    A file that takes crops is given 8-bit pixels, twice as high and wide as the model's input, so
+    that it has to resize them.
+    """
+    if convention is None or convention.input == "tensor":
+        return samples, Classifier(path, batch=32).predict(samples)
+    pixels = convention.crops(samples)
+    classifier = CropClassifier(path, threads=os.cpu_count() or 1)
+    found = np.stack([classifier.outputs(_enlarged(crop)) for crop in pixels])
+    return convention.scale(pixels[..., : convention.channels]), found
+
+
+def _enlarged(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A crop (h, w, 3) of twice the size, whose every 2x2 pixels average to one of the crop.
+
+    Interpolated bilinearly between centers of pixels it gives the crop exactly, otherwise not.
+    """
+    swing = np.minimum(np.minimum(crop, 255 - crop), _SWING).astype(np.int16)
+    signs = np.array([[1, -1], [-1, 1]], np.int16)[:, :, np.newaxis]
+    swings = np.tile(signs, (*crop.shape[:2], 1)) * swing.repeat(2, 0).repeat(2, 1)
+    return (crop.repeat(2, 0).repeat(2, 1) + swings).astype(np.uint8)
 
 
 def look_inside(path: Path) -> Inside:

@@ -32,13 +32,8 @@ class Classifier:
         batch: how many images go through at once.
     """
 
-    def __init__(
-        self, path: Path, *, batch: int = 1, threads: int | None = None, enlarged: int = 1
-    ) -> None:
+    def __init__(self, path: Path, *, batch: int = 1, threads: int | None = None) -> None:
         """Load ``path``; ``batch`` is taken down to 1 where the graph has it fixed.
-
-        A file that takes crops is given each pixel ``enlarged`` times along both sides, which
-        every sound resize undoes exactly.
 
         Raises:
             ModelError: no TFLite model, damaged, with operators LiteRT lacks, or no classifier.
@@ -47,7 +42,6 @@ class Classifier:
         self._content = read_tflite(path)
         self._threads = threads or os.cpu_count() or 1
         self.convention = read_convention(path)
-        self._enlarged = enlarged if self.takes_crops else 1
         self._interpreter = self._load(1)
         details, results = self._details()
         if len(details) != 1 or len(results) != 1 or len(details[0]["shape"]) != 4:
@@ -56,11 +50,10 @@ class Classifier:
                 f"{tuple(map(int, details[0]['shape']))}, so it is no image classifier; fer-opt "
                 "takes (1, height, width, channels) in and (1, labels) out."
             )
-        self.input_shape: tuple[int, int, int] = (
-            self.convention.input_shape
-            if self.convention is not None and self.takes_crops
-            else tuple(map(int, details[0]["shape"][1:]))
-        )
+        shape: tuple[int, int, int] = tuple(map(int, details[0]["shape"][1:]))  # type: ignore[assignment]
+        if self.convention is not None and self.takes_crops:
+            shape = self.convention.input_shape
+        self.input_shape = shape
         self.classes = int(results[0]["shape"][-1])
         if len(results[0]["shape"]) != 2 or self.classes < 2:
             raise ModelError(
@@ -105,13 +98,10 @@ class Classifier:
         try:
             with quiet():
                 interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
-                if batch > 1 or self._enlarged > 1:
+                if batch > 1:
                     detail = interpreter.get_input_details()[0]
-                    height, width, channels = map(int, detail["shape"][1:])
                     interpreter.resize_tensor_input(
-                        detail["index"],
-                        [batch, height * self._enlarged, width * self._enlarged, channels],
-                        strict=False,
+                        detail["index"], [batch, *map(int, detail["shape"][1:])], strict=False
                     )
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as exc:
@@ -153,7 +143,7 @@ class Classifier:
         """What the input tensor is to hold."""
         if self.convention is None or not self.takes_crops:
             return quantize(images, detail)  # type: ignore[no-any-return]
-        return self.convention.crops(images).repeat(self._enlarged, 1).repeat(self._enlarged, 2)
+        return self.convention.crops(images)
 
 
 def probabilities_of(outputs: Floats) -> Floats:

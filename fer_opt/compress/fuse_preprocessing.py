@@ -15,15 +15,11 @@ no image of a calibration passes through these operators, for their scales are k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from fer_opt.compress.tflite_head import Head
 from fer_opt.convention import InputConvention
 from fer_opt.errors import ConversionError, RecipeError
-from fer_opt.flatbuffer import pack, unpack
 
 __all__ = ["PREFIX", "check_fusable", "fuse_preprocessing"]
 
@@ -70,197 +66,108 @@ def fuse_preprocessing(content: bytes, convention: InputConvention) -> bytes:
         convention: what that input holds.
 
     Raises:
-        ConversionError: the input is of another type.
+        ConversionError: the input is of another type, or too far from zero for 8 bits.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = unpack(content)
-    graph = model.subgraphs[0]
-    image = int(graph.inputs[0])
-    kind = graph.tensors[image].type
-    if kind not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
+    head = Head(content, PREFIX)
+    if head.kind not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
         raise ConversionError(
             "the preprocessing cannot be put into a file whose input is neither float32 nor int8; "
             "leave input=crop out."
         )
-    front = _Front(model)
-    pixels = front.resized(convention.height, convention.width)
+    is_float = head.kind == schema.TensorType.FLOAT32
+    shape = (1, convention.height, convention.width, 3)
+    # Of the model's size unless an interpreter is told another: tools that know nothing of crops
+    # then do with the file what they do with any.
+    crop = head.tensor("", schema.TensorType.UINT8, shape, scale=(STEP,))
+    resized = head.tensor("/resized", schema.TensorType.UINT8, shape, scale=(STEP,))
+    _resize(head, crop, resized, convention)
     if convention.channels == 3 and (convention.low, convention.high) == (0, 1):
-        front.convert(pixels, image)
+        _change_type(head, resized, head.image, is_float)
+    elif is_float:
+        unit = head.tensor("/unit", head.kind, shape)
+        _change_type(head, resized, unit, is_float)
+        _scale_floats(head, unit, convention)
     else:
-        unit = front.unit(kind, convention)
-        front.convert(pixels, unit)
-        front.scaled(unit, image, convention)
-    graph.operators = [*front.operators, *graph.operators]
-    graph.inputs = np.int32([front.crop])
-    for signature in model.signatureDefs or ():
-        signature.inputs[0].tensorIndex = front.crop
-    return pack(model)
+        unit = head.tensor("/unit", head.kind, shape, scale=(STEP,), zero_point=-128)
+        _change_type(head, resized, unit, is_float)
+        _scale_integers(head, unit, convention)
+    return head.finish(crop, sides_vary=(False, True, True, False))
 
 
-class _Front:
-    """Tensors and operators added to the first graph of a ``ModelT``.
+def _resize(head: Head, crop: int, resized: int, convention: InputConvention) -> None:
+    from ai_edge_litert import schema_py_generated as schema
 
-    Attributes:
-        crop: index of the new input tensor.
-        operators: the new ones, in order.
-    """
+    size = np.array([convention.height, convention.width], np.int32)
+    sides = head.tensor("/size", schema.TensorType.INT32, size.shape, values=size)
+    options = head.operator("ResizeBilinear", (crop, sides), resized, version=3)
+    # OpenCV's centers of pixels; with either of the other two ways whole pixels are off.
+    options.halfPixelCenters, options.alignCorners = True, False
 
-    def __init__(self, model: Any) -> None:
-        from ai_edge_litert import schema_py_generated as schema
 
-        self._schema, self._model = schema, model
-        self._graph = model.subgraphs[0]
-        self.operators: list[Any] = []
-        self.crop = -1
+def _change_type(head: Head, pixels: int, target: int, is_float: bool) -> None:
+    """From 8-bit pixels to another type and the same values."""
+    if is_float:
+        head.operator("Dequantize", (pixels,), target)
+    else:
+        head.operator("Quantize", (pixels,), target, version=2)
 
-    def resized(self, height: int, width: int) -> int:
-        """The new input and its pixels (1, height, width, 3), resized.
 
-        The input has the model's size unless an interpreter is told another: most tools can then
-        do with it what they do with any file.
-        """
-        schema, shape = self._schema, (1, height, width, 3)
-        kind = schema.TensorType.UINT8
-        self.crop = self._tensor("", kind, shape, scale=(STEP,))
-        self._graph.tensors[self.crop].shapeSignature = np.int32([1, -1, -1, 3])
-        pixels = self._tensor("/resized", kind, shape, scale=(STEP,))
-        size = self._tensor(
-            "/size", schema.TensorType.INT32, (2,), values=np.int32([height, width])
+def _scale_floats(head: Head, unit: int, convention: InputConvention) -> None:
+    """From 0..1 to ``low``..``high``, and to grey where the model is grey."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    share = LUMA if convention.channels == 1 else (1.0, 1.0, 1.0)
+    weights = np.array(share, np.float32) * np.float32(convention.high - convention.low)
+    low = np.full(convention.channels, convention.low, np.float32)
+    kernel = head.tensor("/kernel", schema.TensorType.FLOAT32, (1, 1, 1, 3), values=weights)
+    bias = head.tensor("/bias", schema.TensorType.FLOAT32, low.shape, values=low)
+    _convolve(head, (unit, kernel, bias), convention, version=1)
+
+
+def _scale_integers(head: Head, unit: int, convention: InputConvention) -> None:
+    """The same on integers, the kernel in 8 bits and the bias in 32."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    grey, channels = convention.channels == 1, convention.channels
+    weights = np.array(LUMA_STEPS if grey else (127, 127, 127), np.int8)
+    whole = int(weights.sum(dtype=int)) if grey else 127
+    scale = (convention.high - convention.low) / whole
+    low = round(convention.low / (scale * STEP))
+    if abs(low) > np.iinfo(np.int32).max:
+        raise ConversionError(
+            f"the input range {convention.low:g} to {convention.high:g} lies too far from zero for "
+            "8 bits; leave input=crop out."
         )
-        options = schema.ResizeBilinearOptionsT()
-        options.halfPixelCenters, options.alignCorners = True, False
-        self._operator("ResizeBilinear", 3, (self.crop, size), pixels, options)
-        return pixels
-
-    def unit(self, kind: int, convention: InputConvention) -> int:
-        """A tensor for the resized pixels as the model's type, black 0 and white 1."""
-        shape = (1, convention.height, convention.width, 3)
-        if kind == self._schema.TensorType.FLOAT32:
-            return self._tensor("/unit", kind, shape)
-        return self._tensor("/unit", kind, shape, scale=(STEP,), zero_point=-128)
-
-    def convert(self, pixels: int, target: int) -> None:
-        """From 8-bit pixels to a tensor of another type and the same values."""
-        name = "Dequantize" if self._is_float(target) else "Quantize"
-        options = getattr(self._schema, f"{name}OptionsT")()
-        self._operator(name, 2 if name == "Quantize" else 1, (pixels,), target, options)
-
-    def scaled(self, unit: int, image: int, convention: InputConvention) -> None:
-        """From 0..1 to ``low``..``high``, and from RGB to grey where the model is grey."""
-        schema, grey = self._schema, convention.channels == 1
-        span, channels = convention.high - convention.low, convention.channels
-        if self._is_float(image):
-            values: Any = np.float32(np.float32(LUMA) if grey else np.ones(3)) * np.float32(span)
-            kernel = self._tensor("/kernel", schema.TensorType.FLOAT32, (1, 1, 1, 3), values=values)
-            bias = self._tensor(
-                "/bias",
-                schema.TensorType.FLOAT32,
-                (channels,),
-                values=np.full(channels, convention.low, np.float32),
-            )
-        else:
-            # A depthwise kernel has its channels in the last place, with a scale for each.
-            steps = np.int8(LUMA_STEPS if grey else [127] * 3)
-            scale = (span / float(steps.sum() if grey else 127),) * channels
-            kernel = self._tensor(
-                "/kernel",
-                schema.TensorType.INT8,
-                (1, 1, 1, 3),
-                values=steps,
-                scale=scale,
-                axis=0 if grey else 3,
-            )
-            low = round(convention.low / (scale[0] * STEP))
-            if abs(low) > np.iinfo(np.int32).max:
-                raise ConversionError(
-                    f"the input range {convention.low:g} to {convention.high:g} lies too far from "
-                    "zero for 8 bits; leave input=crop out."
-                )
-            bias = self._tensor(
-                "/bias",
-                schema.TensorType.INT32,
-                (channels,),
-                values=np.full(channels, low, np.int32),
-                scale=tuple(one * STEP for one in scale),
-            )
-        options = schema.Conv2DOptionsT() if grey else schema.DepthwiseConv2DOptionsT()
-        options.padding = schema.Padding.VALID
-        options.strideH = options.strideW = 1
-        options.dilationHFactor = options.dilationWFactor = 1
-        if not grey:
-            options.depthMultiplier = 1
-        self._operator(
-            "Conv2D" if grey else "DepthwiseConv2D",
-            1 if self._is_float(image) else 3,
-            (unit, kernel, bias),
-            image,
-            options,
-        )
-
-    def _is_float(self, tensor: int) -> bool:
-        return bool(self._graph.tensors[tensor].type == self._schema.TensorType.FLOAT32)
-
-    def _tensor(
-        self,
-        name: str,
-        kind: int,
-        shape: Sequence[int],
-        *,
-        values: npt.NDArray[Any] | None = None,
-        scale: Sequence[float] = (),
-        zero_point: int = 0,
-        axis: int = 0,
-    ) -> int:
-        """Add a tensor; its index."""
-        schema = self._schema
-        tensor = schema.TensorT()
-        tensor.name, tensor.type = (PREFIX + name).encode(), kind
-        tensor.shape, tensor.buffer = np.int32(shape), 0
-        if values is not None:
-            stored = schema.BufferT()
-            stored.data = np.frombuffer(values.tobytes(), np.uint8)
-            self._model.buffers.append(stored)
-            tensor.buffer = len(self._model.buffers) - 1
-        if scale:
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale = np.float32(scale)
-            tensor.quantization.zeroPoint = np.full(len(scale), zero_point, np.int64)
-            tensor.quantization.quantizedDimension = axis
-        self._graph.tensors.append(tensor)
-        return len(self._graph.tensors) - 1
-
-    def _operator(
-        self, name: str, version: int, inputs: Sequence[int], output: int, options: Any
-    ) -> None:
-        """Add an operator; ``name`` is that of its options in the schema, without the ending."""
-        schema = self._schema
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(_CODES[name], version)
-        operator.inputs, operator.outputs = np.int32(inputs), np.int32([output])
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
-        self.operators.append(operator)
-
-    def _code(self, name: str, version: int) -> int:
-        """Index of the operator's code in the file, of that version at least."""
-        schema = self._schema
-        number = getattr(schema.BuiltinOperator, name)
-        for index, code in enumerate(self._model.operatorCodes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
-                code.version = max(code.version, version)
-                return index
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
-        code.version = version
-        self._model.operatorCodes.append(code)
-        return len(self._model.operatorCodes) - 1
+    kernel = head.tensor(
+        "/kernel",
+        schema.TensorType.INT8,
+        (1, 1, 1, 3),
+        values=weights,
+        scale=(scale,) * channels,
+        axis=0 if grey else 3,  # where a kernel has the channels it makes
+    )
+    bias = head.tensor(
+        "/bias",
+        schema.TensorType.INT32,
+        (channels,),
+        values=np.full(channels, low, np.int32),
+        scale=(scale * STEP,) * channels,
+    )
+    _convolve(head, (unit, kernel, bias), convention, version=3)
 
 
-_CODES = {
-    "ResizeBilinear": "RESIZE_BILINEAR",
-    "Quantize": "QUANTIZE",
-    "Dequantize": "DEQUANTIZE",
-    "Conv2D": "CONV_2D",
-    "DepthwiseConv2D": "DEPTHWISE_CONV_2D",
-}
+def _convolve(
+    head: Head, inputs: tuple[int, int, int], convention: InputConvention, version: int
+) -> None:
+    """A 1x1 convolution that gives the image the model took before."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    name = "Conv2D" if convention.channels == 1 else "DepthwiseConv2D"
+    options = head.operator(name, inputs, head.image, version)
+    options.padding = schema.Padding.VALID
+    options.strideH = options.strideW = 1
+    options.dilationHFactor = options.dilationWFactor = 1
+    if convention.channels == 3:
+        options.depthMultiplier = 1
