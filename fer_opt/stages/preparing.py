@@ -17,6 +17,7 @@ from fer_opt.errors import ConventionError
 from fer_opt.flatbuffer import read_convention, take_census
 from fer_opt.interpreter import Classifier, probabilities_of
 from fer_opt.stages.clock import Laps
+from fer_opt.stages.crop_classifier import CropClassifier
 
 __all__ = ["FusedSteps", "SeparateSteps", "Steps", "open_steps"]
 
@@ -117,8 +118,6 @@ class FusedSteps:
 
     def __init__(self, model: Path, *, threads: int) -> None:
         """Load the classifier; see :func:`open_steps`."""
-        from fer_opt.stages.crop_classifier import CropClassifier
-
         self._classifier = CropClassifier(model, threads=threads)
         self.convention = self._classifier.convention
         self._kind = _kind(model)

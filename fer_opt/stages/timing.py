@@ -113,7 +113,7 @@ def time_pipelines(
     named = name_photos(photos)
     run = _survey(pipelines, named, settings, source, progress)
     if already is not None:
-        run = _taken_up(run, already)
+        run = _taken_up(run, already, settings.warm_passes)
     readable = [(name, os.fspath(named[name].absolute())) for name in run.photos.pixels]
     with progress.stage("Timing the stages", len(plan)) as advance:
         for entry in plan:
@@ -171,14 +171,16 @@ def _survey(
     )
 
 
-def _taken_up(run: StagesRun, already: StagesRun) -> StagesRun:
+def _taken_up(run: StagesRun, already: StagesRun, warm_passes: int) -> StagesRun:
     """``already``, if it is an earlier part of ``run``."""
 
     def identity(one: StagesRun) -> tuple[object, ...]:
         parts = [replace(pipeline, passes=(), start_ms=()) for pipeline in one.pipelines]
         return (one.photos, parts, one.seed, one.threads, one.device.fingerprint)
 
-    if identity(run) != identity(already):
+    times = [one for pipeline in already.pipelines for one in pipeline.passes]
+    last = max((one.pass_index for one in times), default=warm_passes)
+    if identity(run) != identity(already) or last != warm_passes:
         raise MeasurementError(
             "the stages timed before are of other photos, pipelines, settings or another "
             "computer; time into a new record."
