@@ -14,6 +14,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from fer_opt.interpreter import probabilities_of
 from fer_opt.reports.record import Accuracy, LabelScore, McNemar
 
 __all__ = ["compare", "cross_entropy", "probabilities_of", "score", "wilson_interval"]
@@ -87,20 +88,6 @@ def compare(
             p_value=p_value,
         ),
     )
-
-
-def probabilities_of(outputs: Floats) -> Floats:
-    """A model's outputs as probabilities: normalised if they nearly are, else through a softmax.
-
-    Quantized softmax outputs sum to one only within their scale (1/256 for each label), hence the
-    tolerance.
-    """
-    sums = outputs.sum(axis=1, keepdims=True)
-    tolerance = max(0.05, outputs.shape[1] / 256)
-    if outputs.min() >= -1e-6 and np.all(np.abs(sums - 1) <= tolerance):
-        return np.asarray(outputs / sums, np.float32)
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
 def cross_entropy(probabilities: Floats, truth: Labels) -> float:
