@@ -64,7 +64,7 @@ def render_bench_markdown(record: BenchRecord) -> str:
         f"**Unfinished.** {escaped(story.unfinished)}" if story.unfinished else "",
         *phone_blocks(summarise_phones(record.phones, record.target_ms), level=2),
         *bullets(record.notes),
-        escaped(story.stages_caveat),
+        escaped(story.stages_caveat) if record.phones or not record.stages else "",
         *_stages(record),
         "## To repeat this bench",
         fenced(record.command, "sh"),

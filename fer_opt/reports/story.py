@@ -43,7 +43,9 @@ class Story:
         rule: how a variant is chosen.
         timed: how variants were timed, a sentence; empty when nothing was.
         on_phones: what each real phone says of the recommended variant, a sentence or two each.
-        on_stages: what all five stages take where they were timed, a sentence or two each.
+        on_stages: what all five stages take on this computer and on each real phone, as far as they
+            were timed; a sentence or two each.
+        a_phones: whether some real phone's times are told.
         device_caveat: that this device's time is not the phone's.
         stages_caveat: that the classifier is one of five stages.
         warnings: labels never predicted, flags, refused recipes, guesses, the loudest first.
@@ -61,6 +63,7 @@ class Story:
     timed: str
     on_phones: tuple[str, ...]
     on_stages: tuple[str, ...]
+    a_phones: bool
     device_caveat: str
     stages_caveat: str
     warnings: tuple[Warned, ...]
@@ -82,7 +85,8 @@ def tell(summary: Summary) -> Story:
         timed=_timed(record),
         on_phones=(on_phones := _on_phones(summary)),
         on_stages=_on_stages(record),
-        device_caveat=_device_caveat(record, bool(on_phones)),
+        a_phones=(a_phones := bool(on_phones) or _staged_on_phone(record)),
+        device_caveat=_device_caveat(record, a_phones),
         stages_caveat=_stages_caveat(record, bool(on_phones)),
         warnings=tuple(warnings_of(summary)),
         remarks=tuple(remarks_on(summary)),
@@ -226,7 +230,11 @@ def _on_phones(summary: Summary) -> tuple[str, ...]:
 
 def _on_stages(record: RunRecord) -> tuple[str, ...]:
     runs = summarise_stages(record.stages, record.target_ms)
-    return tuple(filter(None, map(in_a_sentence, runs)))
+    return tuple(filter(None, (in_a_sentence(run) for run in runs if run.judged)))
+
+
+def _staged_on_phone(record: RunRecord) -> bool:
+    return any(run.device.kind == "phone" and run.pipelines for run in record.stages)
 
 
 def _device_caveat(record: RunRecord, phones: bool) -> str:
@@ -251,8 +259,8 @@ def _stages_caveat(record: RunRecord, phones: bool) -> str:
     rest = found["Total"] - found["Classifying"]
     detection = found["Face detection"]
     target = f"{significant(record.target_ms)}\u00a0ms"
-    if any(run.device.kind == "phone" and run.pipelines for run in record.stages):
-        consequence = "Here they were timed on a phone."
+    if _staged_on_phone(record):
+        consequence = "Here they were timed on a phone, as far as each could be."
     elif phones:
         consequence = "So a whole photo takes longer on a phone than the classifier’s time above."
     else:

@@ -19,6 +19,9 @@ __all__ = ["photos_chart"]
 DRAWN_PHOTOS = 200
 """More bars than this are thinner than a pixel or two."""
 
+SEPARATE_BARS = 60
+"""Up to this many bars there is room between them."""
+
 COUNTED_FACES = 40
 """Up to this many bars there is room for a figure over one."""
 
@@ -26,7 +29,12 @@ COUNTED_FACES = 40
 def photos_chart(summary: StagesSummary, one: PipelineSummary, number: int) -> Chart:
     """A bar for each photo, the slowest first."""
     every, photos = _drawn(one.main.photos)
-    bars = [row for place, photo in enumerate(photos, 1) for row in _bars(photo, place, every)]
+    half = 0.42 if len(photos) <= SEPARATE_BARS else 0.5
+    bars = [
+        row | {"left": place - half, "right": place + half}
+        for place, photo in enumerate(photos, 1)
+        for row in _bars(photo, every)
+    ]
     tops: list[Row] = [
         {"place": place, "end": sum(photo.stages_ms.values()), "text": str(photo.faces)}
         for place, photo in enumerate(photos, 1)
@@ -52,7 +60,7 @@ def photos_chart(summary: StagesSummary, one: PipelineSummary, number: int) -> C
               "text": "time of it", "total": "total"}  # fmt: skip
     layers = [
         layer(bars, "bars")
-        .mark_rect(stroke="var(--card)", strokeWidth=0.5 if len(photos) <= 60 else 0)
+        .mark_rect(stroke="var(--card)", strokeWidth=0.5 if half < 0.5 else 0)
         .encode(x=x, x2="right:Q", y=y, y2="end:Q", color=stage_colour(present),
                 tooltip=tooltip(fields)),
         layer(tops, "faces")
@@ -79,15 +87,13 @@ def _drawn(photos: Sequence[PhotoTimes]) -> tuple[int, list[PhotoTimes]]:
     return every, ranked[::every]
 
 
-def _bars(photo: PhotoTimes, place: int, every: int) -> list[Row]:
+def _bars(photo: PhotoTimes, every: int) -> list[Row]:
     size = f"{photo.pixels[0]:,} × {photo.pixels[1]:,}" if photo.pixels else "unknown"
     shared = {
         "photo": photo.photo if every == 1 else f"{photo.photo} and the next {every - 1}",
         "size": f"{size} {megapixels(photo.megapixels)}".strip(),
         "faces": str(photo.faces),
         "total": f"{'≥ ' if photo.lacks else ''}{milliseconds(photo.total_ms)}",
-        "left": place - 0.42,
-        "right": place + 0.42,
     }
     return [row | shared | {"text": milliseconds(row["ms"])} for row in end_to_end(photo.stages_ms)]
 

@@ -18,11 +18,8 @@ from fer_opt.reports.stages.words import STAGE_TITLES, on_device, published_stag
 __all__ = ["stages_charts"]
 
 THESIS_ROW = "Thesis’s phone, 2018"
-ROOM = 1.4
-"""Times the longest bar an axis reaches, so that figures have room behind the bars."""
-
-NAMED_FROM = 0.11
-"""Share of the axis from which a segment has room for its name."""
+LETTER = 7.4
+"""Pixels of a letter of a segment's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +74,11 @@ def _waterfall(summary: StagesSummary, ours: Sequence[_Bar]) -> Chart:
     ends: list[Row] = []
     for bar in bars:
         for row in end_to_end(bar.stages_ms):
-            wide = row["ms"] >= NAMED_FROM * longest
             segments.append(
                 row
                 | {
                     "row": bar.name,
                     "text": milliseconds(row["ms"]),
-                    "name": row["title"] if wide else "",
                     "middle": (row["start"] + row["end"]) / 2,
                 }
             )
@@ -93,9 +88,9 @@ def _waterfall(summary: StagesSummary, ours: Sequence[_Bar]) -> Chart:
         )
     x = alt.X(
         "start:Q",
-        title="time since the photo was asked for, ms (means)",
-        scale=alt.Scale(domain=[0, 1.16 * longest], nice=False),
-        axis=alt.Axis(tickCount=6, format=",d", labelOverlap=True),
+        title="mean time, ms",
+        scale=_with_room(longest, 76),
+        axis=alt.Axis(tickCount=5, format=",d", labelOverlap=True, labelSeparation=6),
     )
     y = alt.Y(
         "row:N",
@@ -107,14 +102,16 @@ def _waterfall(summary: StagesSummary, ours: Sequence[_Bar]) -> Chart:
         ),
     )
     fields = {"row": "pipeline", "title": "stage", "text": "mean"}
-    target = [{"target": summary.target_ms, "text": f"{significant(summary.target_ms)} ms"}]
+    target = [{"target": summary.target_ms}]
+    wide = "scale('x', datum.end) - scale('x', datum.start)"
+    roomy = alt.ExprRef(f"{wide} > {LETTER} * length(datum.title) ? 1 : 0")
     chart = alt.layer(
         layer(segments, "segments")
-        .mark_bar(stroke="var(--card)", strokeWidth=0.6)
+        .mark_bar(stroke="var(--card)", strokeWidth=alt.ExprRef(f"{wide} > 3 ? 0.6 : 0"))
         .encode(x=x, x2="end:Q", y=y, color=stage_colour(STAGES), tooltip=tooltip(fields)),
-        layer([one for one in segments if one["name"]], "names")
-        .mark_text(fill="var(--stage-ink)", fontSize=11.5, fontWeight=600, limit=120)
-        .encode(x=alt.X("middle:Q"), y=y, text="name:N"),
+        layer(segments, "names")
+        .mark_text(fill="var(--stage-ink)", fontSize=11.5, fontWeight=600, opacity=roomy)
+        .encode(x=alt.X("middle:Q"), y=y, text="title:N"),
         budget_rule(layer(target, "budget")).encode(x=alt.X("target:Q")),
         layer(ends, "totals")
         .mark_text(align="left", dx=6, fill="var(--ink)", fontSize=12, fontWeight=600,
@@ -154,16 +151,18 @@ def _steps(summary: StagesSummary, one: PipelineSummary, bar: _Bar, number: int)
     longest = max(longest, summary.target_ms) if near else longest
     x = alt.X(
         "start:Q",
-        title="ms (means)",
-        scale=alt.Scale(domain=[0, ROOM * longest], nice=False),
-        axis=alt.Axis(tickCount=5, format="~r", labelOverlap=True),
+        title="mean time, ms",
+        scale=_with_room(longest, 116),
+        axis=alt.Axis(tickCount=4, format="~r", labelOverlap=True, labelSeparation=6),
     )
     y = alt.Y(
         "title:N",
         sort=[row["title"] for row in rows],
         title=None,
         scale=alt.Scale(paddingInner=0.25, paddingOuter=0.15),
-        axis=alt.Axis(labelLimit=130, labelFontSize=12, ticks=False, domain=False, grid=False),
+        axis=alt.Axis(
+            labelLimit=130, labelFontSize=12, labelPadding=8, ticks=False, domain=False, grid=False
+        ),
     )
     colour = stage_colour([row["stage"] for row in rows], legend=False)
     look: Row = {"fill": "var(--ink)", "fontSize": 11.5, "stroke": "var(--card)", "strokeWidth": 3,
@@ -173,6 +172,10 @@ def _steps(summary: StagesSummary, one: PipelineSummary, bar: _Bar, number: int)
         .mark_bar()
         .encode(x=x, x2="end:Q", y=y, color=colour,
                 tooltip=tooltip({"title": "stage", "text": "mean, of the total"})),
+        # A stage that takes next to no time would not be seen otherwise.
+        layer(rows, "starts")
+        .mark_tick(thickness=2, opacity=1, orient="vertical", size=22)
+        .encode(x=x, y=y, color=colour),
     ]  # fmt: skip
     if near:
         rule = layer([{"target": summary.target_ms}], "budget")
@@ -200,3 +203,9 @@ def _steps(summary: StagesSummary, one: PipelineSummary, bar: _Bar, number: int)
         description="; ".join(f"{row['title']} {row['text']}" for row in rows),
         spec=compiled(alt.layer(*layers), height=max(120, 42 * len(rows))),
     )
+
+
+def _with_room(longest: float, pixels: int) -> alt.Scale:
+    """From 0 to beyond the longest bar, so that a text of so many pixels has room behind it."""
+    room = alt.ExprRef(f"{longest:.6g} / (1 - {pixels} / max(width, {2 * pixels}))")
+    return alt.Scale(domainMin=0, domainMax=room, nice=False)

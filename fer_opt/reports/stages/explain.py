@@ -15,6 +15,7 @@ from fer_opt.reports.stages.words import STAGE_WORDS, published_stages, share_of
 __all__ = ["changes", "how", "notes", "tails"]
 
 ADDS_UP_WITHIN = 0.02
+REPEATS_FROM = 0.8
 
 
 def changes(summary: StagesSummary) -> tuple[str, ...]:
@@ -67,12 +68,11 @@ def _tail(one: PipelineSummary) -> str:
 
 def _cause(found: Tail) -> str:
     """What the tail goes with: the photo itself, its size, or neither."""
-    if max((one.processes for one in found.slowest), default=0) < 2:
+    if found.again is None:
         repeats = "One process cannot tell whether it is the photos or the machine."
-    elif all(2 * one.again > one.processes for one in found.slowest):
-        repeats = "The same photos are slow in most processes, so it is the photos."
     else:
-        repeats = "Its photos are not slow in every process, so part of it is the machine."
+        blame = "it is the photos" if found.again >= REPEATS_FROM else "part of it is the machine"
+        repeats = f"Its photos were as slow in {percent(found.again, 0)} of processes, so {blame}."
     size = found.size
     if size is None:
         return repeats

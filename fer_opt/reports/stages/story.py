@@ -122,9 +122,15 @@ def _headline(summary: StagesSummary) -> str:
         if summary.problem:
             return f"The times cannot be summarised: {summary.problem}"
         return "No stage has been timed yet."
-    p95 = f"95th percentile {_least(best)}{milliseconds(best.main.total.p95_ms)}"
-    said = f"{_took(summary, best)} (median; {p95})"
+    said = f"{_took(summary, best)} {_percentiles(best)}"
     return f"{said}: {_judged(best, summary.target_ms)}." if summary.judged else f"{said}."
+
+
+def _percentiles(one: PipelineSummary) -> str:
+    total = one.main.total
+    if total.photos < 2:
+        return "(a single photo)"
+    return f"(median; 95th percentile {_least(one)}{milliseconds(total.p95_ms)})"
 
 
 def _judged(one: PipelineSummary, target_ms: float) -> str:
@@ -158,7 +164,7 @@ def _why_open(verdict: Verdict, lacks: str) -> str:
     if verdict.over > 0.05 * verdict.photos:
         return f"; not enough photos to say, {verdict.fails_at:,} longer ones would fail"
     return (
-        ", but they are not enough photos to say that 95\u00a0% of such photos do; "
+        ", but that is not enough photos to say that 95\u00a0% of such photos do; "
         f"{verdict.needed:,} would be"
     )
 

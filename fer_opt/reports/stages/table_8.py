@@ -159,8 +159,8 @@ def _notes(summary: StagesSummary) -> tuple[str, ...]:
         "side by side for orientation, no race between devices.",
         "Of one photo, each process counts by the median of its passes and the photo by the median "
         "of its processes; mean, standard deviation and percentiles are over photos. A stage "
-        "counts over the photos that went through it: bitmap and detection over all, the others over "
-        f"those with one face. In the thesis’s column, {note[0].lower()}{note[1:]}",
+        "counts over the photos that went through it: bitmap and detection over all, the others "
+        f"over those with one face. In the thesis’s column, {note[0].lower()}{note[1:]}",
     ]
     if summary.judged:
         notes.append(

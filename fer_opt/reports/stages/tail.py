@@ -73,6 +73,8 @@ class Tail:
         spread: standard deviation of the totals over their mean; None for a single photo.
         slowest: photos beyond the 90th percentile, the slowest first.
         stage: in which most of them lose the most; empty without a long tail.
+        again: share of processes, over those photos, in which they are as slow; None where a single
+            process timed each, which cannot tell the photo from the machine.
         size: whether a photo's size explains that stage's time; None where it cannot be told.
     """
 
@@ -81,6 +83,7 @@ class Tail:
     spread: float | None
     slowest: tuple[TailPhoto, ...]
     stage: str
+    again: float | None
     size: SizeEffect | None
 
 
@@ -106,8 +109,15 @@ def tail_of(phase: PhaseSummary) -> Tail:
         spread=figures.sd_ms / figures.mean_ms if figures.sd_ms is not None else None,
         slowest=slowest,
         stage=stage,
+        again=_again(slowest),
         size=_size_effect(phase.photos, stage),
     )
+
+
+def _again(slowest: Sequence[TailPhoto]) -> float | None:
+    if max((one.processes for one in slowest), default=0) < 2:
+        return None
+    return sum(one.again for one in slowest) / sum(one.processes for one in slowest)
 
 
 def _slow(one: PhotoTimes, median_ms: float, p90_ms: float, medians: dict[str, float]) -> TailPhoto:
