@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from fer_opt.device.phone.results import PhoneRun, TimedModel
+from fer_opt.device.stage_timing import StagesRun
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
 from fer_opt.reports.record import SCHEMA_VERSION, RunRecord, read_record
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 BENCH_KIND: Literal["bench"] = "bench"
-READABLE_VERSIONS = (3, 4)
+READABLE_VERSIONS = (3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
@@ -47,6 +48,7 @@ class BenchRecord:
         phones: what each phone was asked and answered, in the order they were found.
         notes: what the reader should know about the bench as a whole, a sentence each.
         complete: whether every phone has timed every model, or told why it cannot.
+        stages: all five stages of classifying photos, timed on this computer and on phones.
     """
 
     schema_version: int
@@ -60,6 +62,7 @@ class BenchRecord:
     phones: tuple[PhoneRun, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = False
+    stages: tuple[StagesRun, ...] = ()
 
 
 _ADAPTER = TypeAdapter(BenchRecord)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "NBSP",
     "change",
     "count",
     "duration",

@@ -10,6 +10,8 @@ from fer_opt.reports.phones.page import phone_pages
 from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of, order_of
+from fer_opt.reports.stages.page import stages_pages
+from fer_opt.reports.stages.summary import summarise_stages
 from fer_opt.reports.summary import summarise
 
 __all__ = ["render_bench_html", "render_html"]
@@ -24,7 +26,7 @@ def render_html(record: RunRecord) -> str:
     Raises:
         MeasurementError: measurements of one variant are unlike and cannot be pooled.
     """
-    from fer_opt.reports.charts import charts_of, phone_charts
+    from fer_opt.reports.charts import charts_of, phone_charts, stages_charts
     from fer_opt.reports.compression import compression_of
     from fer_opt.reports.confusion import confusions_of
     from fer_opt.reports.fact_tables import (
@@ -43,9 +45,11 @@ def render_html(record: RunRecord) -> str:
     charts = charts_of(summary)
     phones = summarise_phones(record.phones, record.target_ms)
     drawn = {phone.number: phone_charts(phone) for phone in phones}
+    staged = summarise_stages(record.stages, record.target_ms)
+    stage_drawings = {run.number: stages_charts(run) for run in staged}
     return fill_page(
         "report.html.j2",
-        charts=any((charts, *drawn.values())),
+        charts=any((charts, *drawn.values(), *stage_drawings.values())),
         record=record,
         story=tell(summary),
         rows=summary.rows,
@@ -58,6 +62,8 @@ def render_html(record: RunRecord) -> str:
         drawings=charts,
         phones=phone_pages(phones) if phones else None,
         phone_drawings=drawn,
+        stage_pages=stages_pages(staged),
+        stage_drawings=stage_drawings,
         thesis=thesis_tables(summary),
         not_a_race=NOT_A_RACE,
         stages=thesis_phone,
@@ -72,17 +78,21 @@ def render_html(record: RunRecord) -> str:
 
 def render_bench_html(record: BenchRecord) -> str:
     """The same for a bench on phones."""
-    from fer_opt.reports.charts import phone_charts
+    from fer_opt.reports.charts import phone_charts, stages_charts
 
     phones = summarise_phones(record.phones, record.target_ms)
     drawn = {phone.number: phone_charts(phone) for phone in phones}
+    staged = summarise_stages(record.stages, record.target_ms)
+    stage_drawings = {run.number: stages_charts(run) for run in staged}
     return fill_page(
         "bench.html.j2",
-        charts=any(drawn.values()),
+        charts=any((*drawn.values(), *stage_drawings.values())),
         record=record,
         title=bench_title(record),
         story=tell_bench(record),
         phones=phone_pages(phones),
         phone_drawings=drawn,
+        stage_pages=stages_pages(staged),
+        stage_drawings=stage_drawings,
         target=milliseconds(record.target_ms),
     )

@@ -12,6 +12,8 @@ from fer_opt.reports.phones.page import phone_pages
 from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.record import RunRecord
 from fer_opt.reports.repeat import facts_of
+from fer_opt.reports.stages.markdown import stages_blocks
+from fer_opt.reports.stages.summary import summarise_stages
 from fer_opt.reports.story import Story, tell
 from fer_opt.reports.summary import Summary, summarise
 from fer_opt.reports.tables import labels_table, variants_table
@@ -39,6 +41,7 @@ def render_markdown(record: RunRecord) -> str:
         *bullets(story.remarks),
         *_compression(summary),
         *_phones(record),
+        *_stages(record),
         "## Labels",
         *_labels(summary),
         "## Conversion",
@@ -61,7 +64,8 @@ def render_bench_markdown(record: BenchRecord) -> str:
         f"**Unfinished.** {escaped(story.unfinished)}" if story.unfinished else "",
         *phone_blocks(summarise_phones(record.phones, record.target_ms), level=2),
         *bullets(record.notes),
-        escaped(story.stages_caveat),
+        escaped(story.stages_caveat) if record.phones or not record.stages else "",
+        *_stages(record),
         "## To repeat this bench",
         fenced(record.command, "sh"),
     ]
@@ -73,6 +77,13 @@ def _phones(record: RunRecord) -> list[str]:
         return []
     phones = summarise_phones(record.phones, record.target_ms)
     return [f"## On {phone_pages(phones).title}", *phone_blocks(phones, level=3)]
+
+
+def _stages(record: RunRecord | BenchRecord) -> list[str]:
+    if not record.stages:
+        return []
+    runs = summarise_stages(record.stages, record.target_ms)
+    return ["## All five stages of a photo", *stages_blocks(runs, level=3)]
 
 
 def _verdict(story: Story) -> list[str]:
@@ -90,7 +101,7 @@ def _verdict(story: Story) -> list[str]:
         lines.append(escaped(" ".join(filter(None, (story.reason, story.budget)))))
     if story.catch:
         lines.append(f"⚠ **{escaped(story.catch)}**")
-    lines.extend(f"**{escaped(text)}**" for text in story.on_phones)
+    lines.extend(f"**{escaped(text)}**" for text in (*story.on_phones, *story.on_stages))
     lines.append(escaped(f"{story.device_caveat} {story.stages_caveat}"))
     lines.extend(
         [

@@ -6,8 +6,9 @@ Format changes:
     3: phones: ``RunRecord.phones``; ``Measurement.summary``, ``.clock_s`` and ``.attempt``;
         ``Conditions.limit_mhz``, ``.battery_percent`` and ``.battery_c``.
     4: ``PhoneRun.cautions``; ``OperatorTime.share`` may be None.
+    5: ``RunRecord.stages``: times of all five stages of classifying photos.
 
-Versions 1 to 3 are read as they are.
+Versions 1 to 4 are read as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic.dataclasses import dataclass
 from fer_opt.convention import InputConvention
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.device.phone.results import PhoneRun
+from fer_opt.device.stage_timing import StagesRun
 from fer_opt.errors import RecordError
 from fer_opt.files import write_atomically
 from fer_opt.flatbuffer import TensorFacts
@@ -49,8 +51,8 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+SCHEMA_VERSION = 5
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -387,6 +389,7 @@ class RunRecord:
         trained: the trained network as the steps found it; None where no recipe has any.
         refused: recipes that cannot be carried out on this model.
         phones: that timed the variants besides, one after another or at the same time.
+        stages: all five stages of classifying photos, timed on this computer and on phones.
     """
 
     schema_version: int
@@ -413,6 +416,7 @@ class RunRecord:
     trained: StepResult | None = None
     refused: tuple[RefusedRecipe, ...] = ()
     phones: tuple[PhoneRun, ...] = ()
+    stages: tuple[StagesRun, ...] = ()
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -11,6 +11,8 @@ from fer_opt.reports.phones.story import variant_on_phone
 from fer_opt.reports.phones.summary import summarise_phones
 from fer_opt.reports.published import published_table
 from fer_opt.reports.record import RunRecord
+from fer_opt.reports.stages.story import in_a_sentence
+from fer_opt.reports.stages.summary import summarise_stages
 from fer_opt.reports.summary import RULE, Recommendation, Summary
 from fer_opt.reports.thesis import stages
 
@@ -41,6 +43,9 @@ class Story:
         rule: how a variant is chosen.
         timed: how variants were timed, a sentence; empty when nothing was.
         on_phones: what each real phone says of the recommended variant, a sentence or two each.
+        on_stages: what all five stages take on this computer and on each real phone, as far as they
+            were timed; a sentence or two each.
+        a_phones: whether some real phone's times are told.
         device_caveat: that this device's time is not the phone's.
         stages_caveat: that the classifier is one of five stages.
         warnings: labels never predicted, flags, refused recipes, guesses, the loudest first.
@@ -57,6 +62,8 @@ class Story:
     rule: str
     timed: str
     on_phones: tuple[str, ...]
+    on_stages: tuple[str, ...]
+    a_phones: bool
     device_caveat: str
     stages_caveat: str
     warnings: tuple[Warned, ...]
@@ -77,7 +84,9 @@ def tell(summary: Summary) -> Story:
         rule=RULE,
         timed=_timed(record),
         on_phones=(on_phones := _on_phones(summary)),
-        device_caveat=_device_caveat(record, bool(on_phones)),
+        on_stages=_on_stages(record),
+        a_phones=(a_phones := bool(on_phones) or _staged_on_phone(record)),
+        device_caveat=_device_caveat(record, a_phones),
         stages_caveat=_stages_caveat(record, bool(on_phones)),
         warnings=tuple(warnings_of(summary)),
         remarks=tuple(remarks_on(summary)),
@@ -219,6 +228,15 @@ def _on_phones(summary: Summary) -> tuple[str, ...]:
     return tuple(filter(None, told))
 
 
+def _on_stages(record: RunRecord) -> tuple[str, ...]:
+    runs = summarise_stages(record.stages, record.target_ms)
+    return tuple(filter(None, (in_a_sentence(run) for run in runs if run.judged)))
+
+
+def _staged_on_phone(record: RunRecord) -> bool:
+    return any(run.device.kind == "phone" and run.pipelines for run in record.stages)
+
+
 def _device_caveat(record: RunRecord, phones: bool) -> str:
     if phones:
         return (
@@ -241,12 +259,15 @@ def _stages_caveat(record: RunRecord, phones: bool) -> str:
     rest = found["Total"] - found["Classifying"]
     detection = found["Face detection"]
     target = f"{significant(record.target_ms)}\u00a0ms"
-    consequence = (
-        "So a whole photo takes longer on a phone than the classifier’s time above."
-        if phones
-        else "So this run says which variant to carry to a phone; it cannot say that a photo is "
-        f"classified within {target} on one."
-    )
+    if _staged_on_phone(record):
+        consequence = "Here they were timed on a phone, as far as each could be."
+    elif phones:
+        consequence = "So a whole photo takes longer on a phone than the classifier’s time above."
+    else:
+        consequence = (
+            "So this run says which variant to carry to a phone; it cannot say that a photo is "
+            f"classified within {target} on one."
+        )
     return (
         f"And the classifier is one of five stages. By the thesis’s {published_table(8).where}, "
         f"its phone spent {detection:,.1f}\u00a0ms in face detection alone: with a classifier "

@@ -14,12 +14,13 @@ from fer_opt.reports.charts.labels import labels_chart
 from fer_opt.reports.charts.latency import latency_chart
 from fer_opt.reports.charts.layers import layer_charts
 from fer_opt.reports.charts.phone import phone_charts
+from fer_opt.reports.charts.stages import stages_charts
 from fer_opt.reports.charts.steps import steps_chart
 from fer_opt.reports.charts.trade_off import trade_off_chart
 from fer_opt.reports.charts.training import training_charts
 from fer_opt.reports.summary import Summary
 
-__all__ = ["Chart", "charts_of", "phone_charts"]
+__all__ = ["Chart", "charts_of", "phone_charts", "stages_charts"]
 
 
 def charts_of(summary: Summary) -> dict[str, Chart]:

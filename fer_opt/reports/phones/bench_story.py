@@ -29,6 +29,9 @@ def bench_title(record: BenchRecord) -> str:
     """Models and phones in a few words."""
     names = [*short_names(model.name for model in record.models).values()]
     models = listed(names, most=4) if names else "Nothing"
+    if not names and not record.phones and record.stages:
+        staged = dict.fromkeys(run.device.name for run in record.stages)
+        return f"All five stages on {listed([*staged], most=3)}"
     phones = dict.fromkeys(run.device.name for run in record.phones)
     return f"{models} on {listed([*phones], most=3) if phones else 'no phone yet'}"
 

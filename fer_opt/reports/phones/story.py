@@ -17,6 +17,7 @@ __all__ = [
     "VIRTUAL",
     "PhoneStory",
     "against_target",
+    "badge_of_kind",
     "kind_badge",
     "tell_phone",
     "trust_badge",
@@ -71,11 +72,16 @@ def tell_phone(summary: PhoneSummary) -> PhoneStory:
 
 def kind_badge(summary: PhoneSummary) -> tuple[str, Tone] | None:
     """What must be said wherever a phone that is none is named; None for a real one."""
+    return badge_of_kind(summary.kind)
+
+
+def badge_of_kind(kind: str) -> tuple[str, Tone] | None:
+    """The same by the kind of device."""
     said: dict[str, tuple[str, Tone]] = {
         "virtual": ("virtual phone: a computer’s times", "warn"),
         "emulated": ("emulated: no latency", "warn"),
     }
-    return said.get(summary.kind)
+    return said.get(kind)
 
 
 def trust_badge(summary: PhoneSummary) -> tuple[str, Tone] | None:
