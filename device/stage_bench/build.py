@@ -25,7 +25,7 @@ from pathlib import Path
 import libjpeg_turbo
 
 HERE = Path(__file__).resolve().parent
-OURS = ("stage_bench.c", "options.c", "photo.c", "orientation.c", "pixels.c", "json.c")
+OURS = ("stage_bench", "options", "photo", "orientation", "pixels", "json")
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,27 @@ HOSTS = {
 
 # -ffp-contract=off: a * b + c rounds twice in Python, so it must here.
 FLAGS = (
-    "-std=gnu11", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-sanitize=undefined", "-static", "-s",
-    "-Wl,--gc-sections", "-ffunction-sections", "-fdata-sections",
+    "-std=gnu11", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-sanitize=undefined",
+    "-ffunction-sections", "-fdata-sections",
 )  # fmt: skip
+LINK = ("-static", "-s", "-Wl,--gc-sections")
 OUR_WARNINGS = ("-Wall", "-Wextra", "-Werror")
+"""Of our own files alone; libjpeg-turbo's are as they are."""
 
-CORE = """
-jaricom jcapimin jcapistd jcarith jccoefct jccolor jcdctmgr jchuff jcinit jcmainct jcmarker jcmaster
-jcomapi jcparam jcphuff jcprepct jcsample jdapimin jdapistd jdarith jdatadst jdatasrc jdcoefct
-jdcolor jddctmgr jdhuff jdinput jdmainct jdmarker jdmaster jdmerge jdphuff jdpostct jdsample jerror
-jfdctflt jfdctfst jfdctint jidctflt jidctfst jidctint jidctred jmemmgr jmemnobs jquant1 jquant2
-jutils
-""".split()
+CORE = (
+    "jaricom", "jcapimin", "jcapistd", "jcarith", "jccoefct", "jccolor", "jcdctmgr", "jchuff",
+    "jcinit", "jcmainct", "jcmarker", "jcmaster", "jcomapi", "jcparam", "jcphuff", "jcprepct",
+    "jcsample", "jdapimin", "jdapistd", "jdarith", "jdatadst", "jdatasrc", "jdcoefct", "jdcolor",
+    "jddctmgr", "jdhuff", "jdinput", "jdmainct", "jdmarker", "jdmaster", "jdmerge", "jdphuff",
+    "jdpostct", "jdsample", "jerror", "jfdctflt", "jfdctfst", "jfdctint", "jidctflt", "jidctfst",
+    "jidctint", "jidctred", "jmemmgr", "jmemnobs", "jquant1", "jquant2", "jutils",
+)  # fmt: skip
 """CMakeLists.txt's JPEG_SOURCES as far as decoding leads to them."""
 
-NEON = """
-jccolor jcgray jcphuff jcsample jdcolor jdmerge jdsample jfdctfst jfdctint jidctfst jidctint
-jidctred jquanti
-""".split()
+NEON = (
+    "jccolor", "jcgray", "jcphuff", "jcsample", "jdcolor", "jdmerge", "jdsample", "jfdctfst",
+    "jfdctint", "jidctfst", "jidctint", "jidctred", "jquanti",
+)  # fmt: skip
 
 
 def main(words: list[str] | None = None) -> int:
@@ -139,7 +142,7 @@ def _build(target: Target, options: argparse.Namespace, digest: str, scratch: Pa
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"stage_bench.{os.getpid()}"
     try:
-        subprocess.run(_command(target, sources, settings, part), check=True)
+        _compile(target, sources, settings, part)
         part.replace(program)
     finally:
         part.unlink(missing_ok=True)
@@ -147,26 +150,28 @@ def _build(target: Target, options: argparse.Namespace, digest: str, scratch: Pa
     print(f"{program} ({program.stat().st_size // 1024} KiB)")
 
 
-def _command(target: Target, sources: Path, settings: Path, program: Path) -> list[str]:
-    bits = "32" if target.neon == "aarch32" else "64"
+def _compile(target: Target, sources: Path, settings: Path, program: Path) -> None:
     files = [sources / f"{name}.c" for name in CORE]
     includes = [settings, sources]
-    simd = "none"
     if target.neon:
         arm = sources / "simd" / "arm"
-        simd = "NEON"
         files += [arm / f"{name}-neon.c" for name in NEON]
         files += [arm / target.neon / "jchuff-neon.c", arm / target.neon / "jsimd.c"]
         includes += [arm, sources / "simd"]
     else:
         files.append(sources / "jsimd_none.c")
-    return [
+    compiler = [
         sys.executable, "-m", "ziglang", "cc", "-target", target.triple, f"-mcpu={target.cpu}",
-        *FLAGS, "-DNEON_INTRINSICS" if target.neon else "-DNO_SIMD",
-        f'-DSTAGE_BENCH_SIMD="{simd}"', f"-DSTAGE_BENCH_BITS={bits}",
-        *(f"-I{folder}" for folder in includes), "-isystem", str(sources),
-        *map(str, files), *(str(HERE / name) for name in OURS), "-lm", "-o", str(program),
+        *FLAGS, *(["-DNEON_INTRINSICS"] if target.neon else []),
+        f'-DSTAGE_BENCH_SIMD="{"NEON" if target.neon else "none"}"',
     ]  # fmt: skip
+    headers = [word for folder in includes for word in ("-isystem", str(folder))]
+    objects = [str(settings / f"{name}.o") for name in OURS]
+    for name, made in zip(OURS, objects, strict=True):
+        words = [*OUR_WARNINGS, *headers, "-c", str(HERE / f"{name}.c"), "-o", made]
+        subprocess.run([*compiler, *words], check=True)
+    words = [*headers, *map(str, files), *objects, "-lm", *LINK, "-o", str(program)]
+    subprocess.run([*compiler, *words], check=True)
 
 
 def _write_settings(folder: Path, sources: Path, target: Target) -> None:

@@ -88,14 +88,14 @@ def _archive() -> Path:
     if kept.is_file() and _is_pinned(kept.read_bytes()):
         return kept
     reasons = []
-    for fetch in (_from_project, _from_debian):
+    for place, fetch in (("its project", _from_project), ("Debian", _from_debian)):
         try:
             content = fetch()
         except (OSError, SourceError, subprocess.SubprocessError) as exc:
-            reasons.append(f"{fetch.__doc__} {exc}")
+            reasons.append(f"{place}: {exc}")
             continue
         if not _is_pinned(content):
-            reasons.append(f"{fetch.__doc__} what came is not the pinned archive")
+            reasons.append(f"{place}: what came is another file than the pinned archive")
             continue
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{os.getpid()}")
@@ -113,13 +113,11 @@ def _is_pinned(content: bytes) -> bool:
 
 
 def _from_project() -> bytes:
-    """its project:"""
-    with urllib.request.urlopen(ARCHIVE, timeout=30) as answer:  # noqa: S310 (https, above)
+    with urllib.request.urlopen(ARCHIVE, timeout=30) as answer:
         return answer.read(LARGEST_BYTES)
 
 
 def _from_debian() -> bytes:
-    """Debian's source package:"""
     if shutil.which("apt-get") is None:
         raise SourceError("there is no apt-get")
     with tempfile.TemporaryDirectory(prefix="libjpeg-turbo-") as folder:
@@ -145,7 +143,7 @@ def _from_debian() -> bytes:
 
 
 def _source_lists(folder: Path) -> str:
-    """This machine's Debian or Ubuntu repositories as sources of source packages, one a line.
+    """The machine's repositories of Debian or Ubuntu, for source packages, one a line.
 
     Nothing of the machine is changed: the list is apt's for one command.
     """

@@ -24,6 +24,7 @@ const char USAGE[] =
     "  --version, --help\n"
     "\n"
     "These hold for the photos behind them:\n"
+    "  --in DIR          their folder; they are named without it\n"
     "  --scale 1|2|4|8   decode that part of each side (default 1)\n"
     "  --crop L,T,W,H    of the upright photo at full size, in pixels; 'all' is the whole photo\n"
     "                    (default), 'none' ends after bitmap, as for a photo without a face\n"
@@ -70,6 +71,10 @@ static int read_crop(const char *text, PhotoOptions *now) {
 
 static int set(const char *name, const char *text, Options *options, PhotoOptions *now) {
   long numbers[2];
+  if (strcmp(name, "--in") == 0) {
+    now->folder = text;
+    return *text ? 0 : -1;
+  }
   if (strcmp(name, "--crop") == 0) return read_crop(text, now);
   if (strcmp(name, "--range") == 0) return read_range(text, options);
   if (strcmp(name, "--dump") == 0) {
@@ -105,7 +110,7 @@ static int set(const char *name, const char *text, Options *options, PhotoOption
 
 static int takes_value(const char *word) {
   static const char *const names[] = {"--runs", "--warm_up", "--size", "--channels", "--range",
-                                      "--memory_mb", "--dump", "--scale", "--crop"};
+                                      "--memory_mb", "--dump", "--in", "--scale", "--crop"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(word, names[i]) == 0) return 1;
   return 0;
@@ -125,7 +130,7 @@ int options_parse(int count, char **words, Options *options, char problem[256]) 
     char *word = words[i];
     if (only_photos || strncmp(word, "--", 2) != 0) {
       options->photos[options->photo_count] = now;
-      options->photos[options->photo_count++].path = word;
+      options->photos[options->photo_count++].name = word;
     } else if (strcmp(word, "--") == 0) {
       only_photos = 1;
     } else if (strcmp(word, "--help") == 0) {

@@ -7,7 +7,7 @@
 #include "pixels.h"
 
 typedef struct {
-  const char *path;
+  const char *name, *folder; /* folder: may be NULL, or the name a whole path */
   int scale;    /* 1, 2, 4 or 8 */
   int only_bitmap;
   int has_crop; /* else the whole photo */

@@ -27,6 +27,8 @@
 #define ABI "unknown"
 #endif
 
+enum { PATH_BYTES = 4096 };
+
 typedef struct {
   int pass, order, warm_up; /* order: of the photo within the pass */
 } Place;
@@ -44,7 +46,7 @@ static int64_t now_ns(void) {
 
 static void begin_line(const PhotoOptions *photo, Place place) {
   printf("{\"photo\": ");
-  json_string(stdout, photo->path);
+  json_string(stdout, photo->name);
   printf(", \"pass\": %d, \"order\": %d, \"warm_up\": %s, ", place.pass, place.order,
          place.warm_up ? "true" : "false");
 }
@@ -64,11 +66,17 @@ static void say_error(PhotoOptions *photo, Place place, const char *clause) {
   printf("}\n");
 }
 
+static const char *path_of(const PhotoOptions *photo, char path[PATH_BYTES]) {
+  if (photo->folder == NULL) return photo->name;
+  int length = snprintf(path, PATH_BYTES, "%s/%s", photo->folder, photo->name);
+  return length < PATH_BYTES ? path : "";
+}
+
 static int dump(const Options *options, int order, const char *what, const void *content,
                 size_t bytes, char *reason) {
-  char path[4096];
+  char path[PATH_BYTES];
   int length = snprintf(path, sizeof path, "%s/%d-%s", options->dump, order, what);
-  FILE *file = length < (int)sizeof path ? fopen(path, "wb") : NULL;
+  FILE *file = length < PATH_BYTES ? fopen(path, "wb") : NULL;
   int failed = file == NULL || fwrite(content, 1, bytes, file) != bytes;
   if (file != NULL && fclose(file) != 0) failed = 1;
   if (failed)
@@ -89,14 +97,15 @@ static int dump_all(const Options *options, int order, const Photo *bitmap, cons
 
 static void time_photo(const Options *options, PhotoOptions *photo, Place place,
                        const Buffers *buffers) {
-  char reason[REASON_BYTES];
+  char reason[REASON_BYTES], path[PATH_BYTES];
   Photo bitmap;
+  const char *file = path_of(photo, path);
   int64_t begin = now_ns();
-  if (photo_read(photo->path, photo->scale, options->memory_bytes, &bitmap, reason) != 0) {
+  if (photo_read(file, photo->scale, options->memory_bytes, &bitmap, reason) != 0) {
     say_error(photo, place, reason);
     return;
   }
-  int64_t decoded = now_ns(), resized = 0, grey = 0;
+  int64_t end = now_ns(), decoded = 0, resized = 0, grey = 0;
   Box whole = {0, 0, bitmap.full_width, bitmap.full_height};
   Box crop = box_in_decoded(photo->has_crop ? photo->crop : whole, bitmap.full_width,
                             bitmap.full_height, bitmap.width, bitmap.height);
@@ -119,7 +128,7 @@ static void time_photo(const Options *options, PhotoOptions *photo, Place place,
     say_error(photo, place, reason);
     return;
   }
-  say_stage(photo, place, "bitmap", decoded - begin, bitmap.width, bitmap.height);
+  say_stage(photo, place, "bitmap", end - begin, bitmap.width, bitmap.height);
   printf(", \"full_width\": %d, \"full_height\": %d, \"orientation\": %d, \"scale\": %d, "
          "\"file_bytes\": %llu, \"warnings\": %ld}\n",
          bitmap.full_width, bitmap.full_height, bitmap.orientation, photo->scale,
