@@ -25,7 +25,7 @@ def main() -> None:
     """Write the file and say what it is."""
     write_atomically(PLACE, canary())
     said = f"{PLACE.name}: {PLACE.stat().st_size} bytes, SHA-256 {sha256_of(PLACE)}"
-    print(said)  # noqa: T201 - a script for the command line
+    print(said)
 
 
 def canary() -> bytes:

@@ -19,7 +19,7 @@ from phone_bench import ALL_CUTS, SHORT, processes_of_phones, stay_awake, write_
 from virtual_phones import eventually, noted_services
 
 from fer_opt.device.adb import Link, open_phone
-from fer_opt.device.phone import session
+from fer_opt.device.phone import opening
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.results import PhoneRun
 from fer_opt.device.phone.session import bench_phone
@@ -40,8 +40,8 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualPhone]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         # The phone's watchdog acts soon, so that it can be waited for.
-        patch.setattr(session, "QUIET_S", 4.0)
-        patch.setattr(session, "TICK_S", 0.5)
+        patch.setattr(opening, "QUIET_S", 4.0)
+        patch.setattr(opening, "TICK_S", 0.5)
         with start_virtual_phone() as started:
             yield started
 

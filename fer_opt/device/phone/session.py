@@ -16,16 +16,15 @@ from fer_opt.device.phone.book import Book, continued, is_complete, new_run, now
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.cpus import choose_cpus
 from fer_opt.device.phone.device import START_S, PhoneDevice
-from fer_opt.device.phone.facts import PhoneFacts, device_facts, read_facts
+from fer_opt.device.phone.facts import PhoneFacts, device_facts
 from fer_opt.device.phone.heard import with_warning
-from fer_opt.device.phone.locks import hold_phone
+from fer_opt.device.phone.opening import held, locked, opened
 from fer_opt.device.phone.placing import Placed, place
 from fer_opt.device.phone.profiles import match_profile, profile_warnings
 from fer_opt.device.phone.readiness import readiness
 from fer_opt.device.phone.reconnect import Steady
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings, RunnerFacts
 from fer_opt.device.phone.samples import Prepared, prepare_models
-from fer_opt.device.phone.settings import hold_settings
 from fer_opt.device.phone.stages import (
     check_request,
     compare_all_outputs,
@@ -39,9 +38,6 @@ from fer_opt.errors import FerOptError, MeasurementError
 from fer_opt.progress import SILENT, Progress
 
 __all__ = ["bench_phone"]
-
-QUIET_S, TICK_S = 60.0, 5.0
-"""Silence after which the phone's watchdog gives its settings back, and how often it looks."""
 
 
 def bench_phone(
@@ -83,7 +79,7 @@ def bench_phone(
     """
     settings = settings or PhoneSettings()
     check_request(jobs, settings)
-    with _opened(open_link, progress, reconnect_s) as steady, _locked(steady) as phone:
+    with opened(open_link, progress, reconnect_s) as steady, locked(steady) as phone:
         cautions = readiness(phone, settings)
         if phone.virtual:  # has nothing to cool
             settings = dataclasses.replace(settings, cool_down_s=min(1.0, settings.cool_down_s))
@@ -103,27 +99,6 @@ def bench_phone(
                 compare_all_outputs(device, book, sign, progress)
                 profile_all_operators(device, book, sign, progress)
     return book.run
-
-
-@contextlib.contextmanager
-def _opened(
-    open_link: Callable[[], Link], progress: Progress, reconnect_s: float
-) -> Iterator[Steady]:
-    with contextlib.closing(open_link()) as link:
-        yield Steady(link, say=progress.say, within_s=reconnect_s)
-
-
-@contextlib.contextmanager
-def _locked(steady: Steady) -> Iterator[PhoneFacts]:
-    """The phone's facts, and nobody else on it."""
-    serial = steady.link.serial
-    # By the name of the connection first: even reading facts would disturb what runs there.
-    with hold_phone(serial, serial), contextlib.ExitStack() as stack:
-        phone = steady.run(lambda: read_facts(steady.link))
-        # Then by its own name: it may be reached by cable and over the network at the same time.
-        stack.enter_context(hold_phone(f"phone {phone.phone}", phone.label))
-        steady.note_boot(phone.boot_id)
-        yield phone
 
 
 def _choose_runner(phone: PhoneFacts, named: Path | None) -> Runner:
@@ -255,45 +230,15 @@ def _device(steady: Steady, book: Book, placed: Placed, cpus: tuple[int, ...]) -
     )  # fmt: skip
 
 
-@contextlib.contextmanager
 def _held(
     steady: Steady, book: Book, owed: list[str], settings: PhoneSettings, progress: Progress
-) -> Iterator[Callable[[], None]]:
-    """The phone's settings as a bench needs them, and afterwards as they were.
+) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """The phone's settings as a bench needs them; the book hears of what was changed."""
 
-    What it gives tells the phone's watchdog that we live; ``owed`` gets what could not be given
-    back.
-    """
+    def changed(changes: tuple[str, ...]) -> None:
+        book.write(changed_settings=changes or book.run.changed_settings)
+
     busy_s = max(900.0, 2 * settings.max_s + 2 * START_S)
-    with contextlib.ExitStack() as ends, contextlib.ExitStack() as stack:
-        hold = steady.run(
-            lambda: stack.enter_context(
-                hold_settings(
-                    steady.link,
-                    say=progress.say,
-                    quiet_s=QUIET_S,
-                    busy_s=busy_s,
-                    tick_s=TICK_S,
-                    reconnect_s=min(10.0, steady.within_s),
-                )
-            )
-        )
-        ends.callback(lambda: owed.extend(hold.owed))
-        ends.callback(lambda: book.note(hold.cautions))
-
-        def sign(restarted: bool = False) -> None:
-            if restarted:
-                hold.renew()
-            else:
-                hold.sign_of_life()
-            book.note(hold.cautions)
-
-        book.note(hold.cautions)
-        steady.on_return = sign
-        for sentence in hold.leftovers:
-            progress.say(sentence)
-        book.write(changed_settings=hold.changed or book.run.changed_settings)
-        try:
-            yield sign
-        finally:
-            steady.on_return = lambda restarted: None
+    return held(
+        steady, busy_s=busy_s, note=book.note, changed=changed, owed=owed, progress=progress
+    )

@@ -22,7 +22,7 @@ from fer_opt.progress import Progress
 __all__ = ["check_request", "compare_all_outputs", "profile_all_operators", "time_blocks"]
 
 SIGN_OF_LIFE_S = 20.0
-"""How often the phone's watchdog hears of us during pauses; see ``session.QUIET_S``."""
+"""How often the phone's watchdog hears of us during pauses; see ``opening.QUIET_S``."""
 
 Result = TypeVar("Result")
 

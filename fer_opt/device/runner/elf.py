@@ -73,8 +73,12 @@ def elf_abi(path: Path) -> str | None:
     return None if facts is None else facts.abi
 
 
-def read_elf(path: Path) -> ElfFacts | None:
+def read_elf(path: Path, *, program: str = "benchmark_model") -> ElfFacts | None:
     """What a program says of itself; None for a script, which begins with ``#!``.
+
+    Args:
+        path: of the file.
+        program: what it should be, for errors.
 
     Raises:
         RunnerError: it cannot be read, is no program, or one for a processor phones do not have.
@@ -84,13 +88,13 @@ def read_elf(path: Path) -> ElfFacts | None:
             head = handle.read(1 << 16)  # linkers place the program headers right at the beginning
     except OSError as exc:
         raise RunnerError(
-            f"{path} cannot be read ({exc.strerror or exc}); name a benchmark_model."
+            f"{path} cannot be read ({exc.strerror or exc}); name a {program}."
         ) from exc
     if head.startswith(b"#!"):
         return None
     if not head.startswith(b"\x7fELF"):
         raise RunnerError(
-            f"{path} is neither an ELF program nor a script; name a benchmark_model for Android."
+            f"{path} is neither an ELF program nor a script; name a {program} for Android."
         )
     try:
         return _parse(head)
@@ -99,7 +103,7 @@ def read_elf(path: Path) -> ElfFacts | None:
             f"{path} has an ELF header that points beyond its end; copy or download it again."
         ) from exc
     except ValueError as exc:
-        raise RunnerError(f"{path} {exc}; name a benchmark_model for Android.") from exc
+        raise RunnerError(f"{path} {exc}; name a {program} for Android.") from exc
 
 
 def _parse(head: bytes) -> ElfFacts:
