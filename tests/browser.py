@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,15 @@ OPTIONS = (
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "End": 35, "Home": 36,
         "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}  # fmt: skip
 """Windows virtual key codes, which DevTools wants."""
+LAUNCH = """
+import fcntl, os, sys
+read, write = (fcntl.fcntl(int(fd), fcntl.F_DUPFD_CLOEXEC, 10) for fd in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from descriptor 3 and writes answers to 4."""
+
 TYPED = {"Enter": "\r", " ": " "}
 
 
@@ -145,11 +155,10 @@ def open_page(profile: Path) -> Iterator[Page]:
     """A fresh Chromium with one empty page."""
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
-    # Chromium reads commands from descriptor 3 and writes answers to 4.
     command = [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
-    shell = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", *map(str, command)]
     process = subprocess.Popen(
-        shell, pass_fds=(to_read, from_write), stdin=subprocess.DEVNULL,
+        [sys.executable, "-c", LAUNCH, str(to_read), str(from_write), *map(str, command)],
+        pass_fds=(to_read, from_write), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(to_read)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fer_opt.cli.console import (
-    Terminal,
-    print_line,
-    print_pieces,
-    print_table,
-    print_text,
-    say,
+from fer_opt.cli.classified import (
+    print_photo,
+    print_results,
+    print_summary,
+    say_what_was_left_out,
 )
+from fer_opt.cli.console import Terminal, say
 from fer_opt.cli.options import AsJson, input_section
 
 __all__ = ["register"]
@@ -25,7 +23,7 @@ Examples:
 
 fer-opt classify holiday/ --model int8.tflite
 
-fer-opt classify *.jpg --model int8.tflite --way faster --only happy,surprise
+fer-opt classify *.jpg --model int8.tflite --way thesis --only happy,surprise
 
 fer-opt classify holiday/ --model int8.tflite --gallery holiday.html
 
@@ -63,8 +61,8 @@ def classify(
         typer.Option(help="Write a page of thumbnails with filters.", metavar="PAGE.html"),
     ] = None,
     way: Annotated[
-        str, typer.Option(help="thesis (every pixel, as its app did) or faster (small pictures).")
-    ] = "thesis",
+        str, typer.Option(help="faster (small pictures), or thesis (every pixel, as its app did).")
+    ] = "faster",
     detector: Annotated[
         str, typer.Option(help="haar (OpenCV's cascade), or a TFLite face detector's file.")
     ] = "haar",
@@ -95,17 +93,13 @@ def classify(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Tell the expression each photo shows: find faces, and classify the one of a photo with one.
+    """Tell what each photo shows: no face, several, or one and its expression.
 
-    Every stage is timed. Each result is saved at once: stop it at any time, the same command goes
-    on. Files that are no photos are named and passed over.
+    Stages are timed. Stop it at any time: the same command goes on where it stopped.
+    Files that are no photos are named and passed over.
     """
-    from fer_opt.experiment.classifying import (
-        ClassifyRequest,
-        choose_ways,
-        classify_photos,
-        saved_results,
-    )
+    from fer_opt.experiment.classifying import ClassifyRequest, classify_photos, saved_results
+    from fer_opt.experiment.classifying_pipeline import choose_ways
 
     request = ClassifyRequest(
         named=tuple(photos),
@@ -118,107 +112,10 @@ def classify(
         fresh=fresh,
         stated=input_section(None, None, range_, labels, preprocessing),
     )
-    done = classify_photos(request, _ignore if json else _print_photo, Terminal())
+    done = classify_photos(request, (lambda _: None) if json else print_photo, Terminal())
     if json:
-        _print_json(done, saved_results(done, out))
+        print_results(done, saved_results(done, out))
     else:
-        _print_summary(done)
-    _tell_left_out(done)
+        print_summary(done)
+    say_what_was_left_out(done)
     say(f"The {'gallery is' if gallery else 'results are in'} {gallery or done.files[0]}")
-
-
-def _ignore(result: Any) -> None:
-    """Print nothing."""
-
-
-def _print_photo(result: Any) -> None:
-    """Print one line: what the photo shows, how sure that is, how long it took, its path."""
-    from fer_opt.stages.photos.naming import emoji_of, filed_under, shown_name
-
-    label = filed_under(result)
-    sure = "" if result.confidence is None else f"{result.confidence:.0%}"
-    took = "" if result.outcome == "unreadable" else f"{result.total_ms:.1f} ms"
-    print_line(f"{emoji_of(label)} {label:<13} {sure:>4} {took:>10}  ", shown_name(result.photo))
-
-
-def _print_summary(done: Any) -> None:
-    """Print how many photos show what, and how long the stages took."""
-    from fer_opt.stages.photos.naming import emoji_of
-
-    counts = done.tally.labels
-    order = [*done.made_with.labels, "several faces", "no face", "unreadable"]
-    print_text("")
-    print_table(
-        f"{_photos(done.tally.photos)}",
-        ["", "label", "photos"],
-        [[emoji_of(label), label, str(counts[label])] for label in order if counts[label]],
-        left=(0, 1),
-    )
-    stages = done.tally.stages()
-    if stages:
-        print_table(
-            "Milliseconds a photo on this computer (a phone's differ)",
-            ["stage", "photos", "mean", "sd", "median", "p95", "max"],
-            [
-                [
-                    one.stage,
-                    str(one.photos),
-                    f"{one.mean_ms:.2f}",
-                    "?" if one.sd_ms is None else f"{one.sd_ms:.2f}",
-                    f"{one.median_ms:.2f}",
-                    f"{one.p95_ms:.2f}",
-                    f"{one.max_ms:.2f}",
-                ]
-                for one in stages
-            ],
-        )
-    if done.only:
-        print_text(
-            f"{_photos(done.shown)} of {done.tally.photos:,} show {' or '.join(done.only)}; "
-            "the results of all are saved."
-        )
-
-
-def _print_json(done: Any, results: Any) -> None:
-    """Print what scripts want to know, the results of the labels asked for last."""
-    from fer_opt.stages.photos.tables import json_pieces
-
-    head = {
-        "files": [str(path) for path in done.files],
-        "made_with": dataclasses.asdict(done.made_with),
-        "only": done.only,
-        "photos_total": done.tally.photos,
-        "photos_shown": done.shown,
-        "known_before": done.known_before,
-        "labels": dict(done.tally.labels.most_common()),
-        "stages": [dataclasses.asdict(stage) for stage in done.tally.stages()],
-    }
-    print_pieces(json_pieces(head, results))
-
-
-def _tell_left_out(done: Any) -> None:
-    """Say which photos could not be read, and what was not looked at."""
-    if done.known_before:
-        say(f"{_photos(done.known_before)} had been classified before.")
-    unreadable = done.tally.labels["unreadable"]
-    if unreadable:
-        from fer_opt.stages.photos.naming import shown_name
-
-        named = done.tally.unreadable
-        say(f"WARNING: {_photos(unreadable)} could not be read:")
-        for result in named:
-            say(f"  {shown_name(result.reason)}")
-        if unreadable > len(named):
-            say(f"  and {unreadable - len(named):,} more; {done.files[-2]} names them all.")
-    for sentence in done.found.closed:
-        say(f"WARNING: {shown_name(sentence)}")
-    if done.found.left_out:
-        kinds = [
-            f"{count:,} {suffix or 'without an ending'}"
-            for suffix, count in done.found.left_out.items()
-        ]
-        say(f"Left out by their ending: {', '.join(kinds)}.")
-
-
-def _photos(count: int) -> str:
-    return f"{count:,} photo{'' if count == 1 else 's'}"

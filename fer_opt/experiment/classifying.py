@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fer_opt.convention import InputConvention
-from fer_opt.errors import ConventionError, ModelError, OutputError
+from fer_opt.errors import ModelError, OutputError
+from fer_opt.experiment.classifying_pipeline import open_described
 from fer_opt.experiment.folder import locked
-from fer_opt.experiment.settle import assume_convention
 from fer_opt.experiment.specification import InputSection
 from fer_opt.files import make_folder
-from fer_opt.flatbuffer import read_convention
-from fer_opt.interpreter import Classifier
-from fer_opt.noise import quiet
 from fer_opt.progress import SILENT, Progress
-from fer_opt.recipe.steps import near
-from fer_opt.stages import FASTER, THESIS, Pipeline, PipelineWays, open_pipeline
+from fer_opt.stages import Pipeline, PipelineWays
 from fer_opt.stages.gallery import GalleryFacts, write_gallery
 from fer_opt.stages.photos.finding import FoundPhotos, find_photos
-from fer_opt.stages.photos.made_with import MadeWith, describe
+from fer_opt.stages.photos.made_with import MadeWith
 from fer_opt.stages.photos.naming import is_wanted, shown_name, wanted_labels
 from fer_opt.stages.photos.store import STORE_NAME, ResultStore, looks_of, open_store
 from fer_opt.stages.photos.tables import CSV_NAME, JSON_NAME, write_csv, write_json
 from fer_opt.stages.photos.tally import Tally
 from fer_opt.stages.result import PhotoResult
 
-__all__ = ["Classified", "ClassifyRequest", "choose_ways", "classify_photos", "saved_results"]
-
-WAYS = {ways.name: ways for ways in (THESIS, FASTER)}
+__all__ = ["Classified", "ClassifyRequest", "classify_photos", "saved_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +100,9 @@ def classify_photos(
     """
     _check_gallery(request.gallery)
     found = find_photos(request.named)
-    pipeline, made_with = _open(request, progress)
+    pipeline, made_with = open_described(
+        request.model, request.ways, request.threads, request.stated, progress
+    )
     only = wanted_labels(request.only, pipeline.labels)
     out = make_folder(request.out)
     if request.gallery is not None:
@@ -124,24 +119,6 @@ def classify_photos(
         work.write_tables(complete=True)
         work.write_gallery(progress)
         return work.outcome(found)
-
-
-def choose_ways(way: str, detector: str) -> PipelineWays:
-    """The ready ways of that name, with that detector: ``haar`` or a TFLite detector's file.
-
-    Raises:
-        ModelError: there are no such ways, or there is no such file.
-    """
-    if way not in WAYS:
-        raise ModelError(f"--way {way} is unknown; {near(way, WAYS)}.")
-    if detector == "haar":
-        return replace(WAYS[way], detector="haar")
-    if not Path(detector).is_file():
-        raise ModelError(
-            f"--detector {detector} does not exist; write haar, or name a face detector's .tflite "
-            "file."
-        )
-    return replace(WAYS[way], detector=Path(detector))
 
 
 def saved_results(classified: Classified, out: Path) -> Iterator[PhotoResult]:
@@ -236,42 +213,6 @@ class _Work:
 
     def _wanted(self) -> Iterator[PhotoResult]:
         return (result for result in self._results() if is_wanted(result, self._only))
-
-
-def _open(request: ClassifyRequest, progress: Progress) -> tuple[Pipeline, MadeWith]:
-    """The pipeline, and what its results depend on."""
-    stated = _stated(request, progress)
-    with quiet():
-        pipeline = open_pipeline(
-            request.model, ways=request.ways, threads=request.threads, stated=stated
-        )
-    made_with = describe(request.model, pipeline.labels, request.ways, request.threads, stated)
-    return pipeline, made_with
-
-
-def _stated(request: ClassifyRequest, progress: Progress) -> InputConvention | None:
-    """What the user says of the model's input, completed by what its file says; None for nothing.
-
-    Raises:
-        ConventionError: only half of what has to be known.
-    """
-    if request.stated == InputSection():
-        return None
-    stated, known = request.stated, read_convention(request.model)
-    if known is not None:
-        stated = replace(
-            stated,
-            range=stated.range or (known.low, known.high),
-            labels=stated.labels or known.labels,
-            interpolation=stated.interpolation or known.interpolation,
-            preprocessing=stated.preprocessing or known.preprocessing,
-        )
-    if stated.range is None or stated.labels is None:
-        raise ConventionError(
-            f"{request.model} does not say what its input holds and what its outputs are called; "
-            "state both --range and --labels."
-        )
-    return assume_convention(Classifier(request.model), stated, progress)
 
 
 def _check_gallery(gallery: Path | None) -> None:

@@ -101,7 +101,8 @@ def write_gallery(
             script_hash=_hash(script),
         )
         stream.enable_buffering(CHUNK)
-        text.writelines(stream)
+        for piece in stream:
+            text.write(piece)  # writelines would gather the whole page first
 
 
 def _tiles(
@@ -142,6 +143,7 @@ def _template() -> Template:
         autoescape=True,
         undefined=StrictUndefined,
     )
+    environment.filters["thousands"] = "{:,}".format
     return environment.get_template("gallery.html.j2")
 
 

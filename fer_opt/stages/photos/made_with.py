@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import fer_opt
@@ -23,10 +23,9 @@ class MadeWith:
         labels: of the classifier, in the order of probabilities.
         stated: what the user said of the classifier's input, in words; empty where its file says.
         way: name of the pipeline's ways.
-        bitmap: how photos are decoded.
+        ways: what they are; see :class:`fer_opt.stages.PipelineWays`.
         detector: ``haar``, or the file name of a TFLite detector.
         detector_sha256: of that file; empty for ``haar``.
-        detect_side: longest side of the image that is searched, in pixels; None for the whole.
         threads: of detector and classifier.
         fer_opt_version: that classified.
     """
@@ -36,10 +35,9 @@ class MadeWith:
     labels: tuple[str, ...]
     stated: str
     way: str
-    bitmap: str
+    ways: dict[str, str | int | float | bool | None]
     detector: str
     detector_sha256: str
-    detect_side: int | None
     threads: int
     fer_opt_version: str
 
@@ -52,11 +50,7 @@ class MadeWith:
             words.append(f"another statement of the model's input ({self.stated or 'its own'})")
         if (self.detector, self.detector_sha256) != (other.detector, other.detector_sha256):
             words.append(f"--detector {self.detector}")
-        if (self.way, self.bitmap, self.detect_side) != (
-            other.way,
-            other.bitmap,
-            other.detect_side,
-        ):
+        if (self.way, self.ways) != (other.way, other.ways):
             words.append(f"--way {self.way}")
         if self.threads != other.threads:
             words.append(f"--threads {self.threads}")
@@ -73,6 +67,7 @@ def describe(
     stated: InputConvention | None = None,
 ) -> MadeWith:
     """What results are made with; all files have been opened before and are there."""
+    parts = asdict(ways)
     haar = ways.detector == "haar"
     return MadeWith(
         model=model.name,
@@ -80,10 +75,9 @@ def describe(
         labels=labels,
         stated="" if stated is None else _in_words(stated),
         way=ways.name,
-        bitmap=ways.bitmap,
+        ways={key: value for key, value in parts.items() if key not in ("name", "detector")},
         detector="haar" if haar else Path(ways.detector).name,
         detector_sha256="" if haar else sha256_of(Path(ways.detector)),
-        detect_side=ways.detect_side,
         threads=threads,
         fer_opt_version=fer_opt.__version__,
     )

@@ -20,7 +20,7 @@
     if (unreadable) unreadable.hidden = wanted.size > 0;
     all.setAttribute("aria-pressed", String(wanted.size === 0));
     status.textContent = wanted.size === 0 ? everything
-      : `${shown().length} of ${status.dataset.total} photos: ${labels.join(" or ")}.`;
+      : `${shown().length.toLocaleString("en")} of ${status.dataset.total} photos: ${labels.join(" or ")}.`;
   }
 
   function showAll() {
