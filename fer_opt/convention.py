@@ -21,12 +21,17 @@ __all__ = [
     "AFFECTNET_LABELS",
     "FER2013_LABELS",
     "InputConvention",
+    "InputKind",
     "Interpolation",
     "canonical_label",
     "match_labels",
 ]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
+
+InputKind = Literal["tensor", "crop"]
+"""What is fed: the model's own input, or 8-bit pixels of a face whose preprocessing the file does.
+"""
 
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Kaggle's order of the FER2013 labels (thesis Table 1)."""
@@ -65,6 +70,9 @@ class InputConvention:
             ``gamma(0.75)``, applied in this order to the 8-bit image before resizing; what they
             mean is in :mod:`fer_opt.data.preprocessing`.
         guessed: names of the fields nobody stated and fer-opt chose; said aloud wherever shown.
+        input: what the file takes: ``tensor`` of float or quantized values as stated above, or a
+            ``crop``, uint8 (1, any height, any width, 3) RGB, that it resizes, turns grey and
+            scales to them itself.
     """
 
     height: int
@@ -76,6 +84,7 @@ class InputConvention:
     interpolation: Interpolation = "bilinear"
     preprocessing: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
+    input: InputKind = "tensor"
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -103,6 +112,15 @@ class InputConvention:
         """Map pixel values 0..255 (any shape) linearly to ``low``..``high`` as float32."""
         span = np.float32((self.high - self.low) / 255.0)
         return images.astype(np.float32) * span + np.float32(self.low)
+
+    def crops(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """The 8-bit RGB pixels (n, h, w, 3) that :meth:`scale` made images (n, h, w, c) of.
+
+        A grey value stands in all three channels; values between two pixels' are rounded.
+        """
+        steps = (images - np.float32(self.low)) * np.float32(255.0 / (self.high - self.low))
+        pixels = np.clip(np.rint(steps), 0, 255).astype(np.uint8)
+        return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
 
 def canonical_label(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_opt.accuracy import wilson_interval
+from fer_opt.compress.fuse_preprocessing import PREFIX
 from fer_opt.convention import InputConvention
 from fer_opt.flatbuffer import Census, read_convention, read_tflite
 from fer_opt.interpreter import Classifier
 from fer_opt.keras_io import TrainedModel
 from fer_opt.recipe import Recipe, Step
 from fer_opt.reports.record import ConversionCheck
+from fer_opt.stages.crop_classifier import CropClassifier
 
 __all__ = ["Inside", "Scale", "check_conversion", "input_range_problem", "look_inside"]
 
@@ -33,6 +36,9 @@ _LIMITS = {
     "int16x8": (0.25, 0.97),
 }
 _INTEGER = ("int8", "int16x8")
+
+_SWING = 16
+"""How far pixels of an enlarged crop lie from the one they were, in levels of 256."""
 
 # Share of the convention's range that calibration on a few dozen images should reach at least, and
 # by how much it may go beyond; a set scaled wrongly misses by two orders of magnitude.
@@ -68,7 +74,8 @@ class Inside:
 
     Attributes:
         conversions: names of the tensors that a QUANTIZE or DEQUANTIZE between layers gives; those
-            at the input and output of a file that takes and gives floats do not count.
+            at the input and output of a file that takes and gives floats do not count, nor the one
+            that 8-bit pixels of a crop need.
         image: how the image is quantized; None where it is not.
         result: how the scores are quantized; None where they are not.
         ends_in_probabilities: whether the last operator is a softmax or logistic function.
@@ -93,14 +100,15 @@ def check_conversion(
         samples: float32 images (n, height, width, channels).
     """
     step = recipe.steps[-1]
+    convention = read_convention(path)
+    samples, found = _outputs(path, convention, samples)
     expected = model.predict(samples)
-    found = Classifier(path, batch=32).predict(samples)
     difference = float(np.max(np.abs(expected - found))) if np.isfinite(found).all() else np.inf
     agreement = float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
     flags = list(_output_flags(step, difference, agreement, found, len(samples)))
     notes: list[str] = []
     if step.name in _INTEGER:
-        inside, convention = look_inside(path), read_convention(path)
+        inside = look_inside(path)
         flags.extend(_integer_flags(census, inside))
         notes.extend(_integer_notes(step, inside))
         if inside.image is not None and convention is not None:
@@ -116,6 +124,33 @@ def check_conversion(
         flags=tuple(flags),
         notes=tuple(notes),
     )
+
+
+def _outputs(
+    path: Path, convention: InputConvention | None, samples: Floats
+) -> tuple[Floats, Floats]:
+    """What a file says of samples, and the samples it was really given.
+
+    A file that takes crops is given 8-bit pixels, twice as high and wide as the model's input, so
+    that it has to resize them.
+    """
+    if convention is None or convention.input == "tensor":
+        return samples, Classifier(path, batch=32).predict(samples)
+    pixels = convention.crops(samples)
+    classifier = CropClassifier(path, threads=os.cpu_count() or 1)
+    found = np.stack([classifier.outputs(_enlarged(crop)) for crop in pixels])
+    return convention.scale(pixels[..., : convention.channels]), found
+
+
+def _enlarged(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A crop (h, w, 3) of twice the size, whose every 2x2 pixels average to one of the crop.
+
+    Interpolated bilinearly between centers of pixels it gives the crop exactly, otherwise not.
+    """
+    swing = np.minimum(np.minimum(crop, 255 - crop), _SWING).astype(np.int16)
+    signs = np.array([[1, -1], [-1, 1]], np.int16)[:, :, np.newaxis]
+    swings = np.tile(signs, (*crop.shape[:2], 1)) * swing.repeat(2, 0).repeat(2, 1)
+    return (crop.repeat(2, 0).repeat(2, 1) + swings).astype(np.uint8)
 
 
 def look_inside(path: Path) -> Inside:
@@ -134,6 +169,7 @@ def look_inside(path: Path) -> Inside:
         for code in model.operatorCodes
     ]
     graph = model.subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
     image, result = int(graph.inputs[0]), int(graph.outputs[0])
     inner, last = [], ""
     for operator in graph.operators:
@@ -142,14 +178,17 @@ def look_inside(path: Path) -> Inside:
             int(operator.inputs[0]) if len(operator.inputs) else -1,
             int(operator.outputs[0]),
         )
-        if name not in ("QUANTIZE", "DEQUANTIZE"):
+        if source == image and names[source].startswith(PREFIX):
+            # Preprocessing, which ends in the image.
+            image = target
+        elif name not in ("QUANTIZE", "DEQUANTIZE"):
             last = name
         elif name == "QUANTIZE" and source == int(graph.inputs[0]):
             image = target
         elif name == "DEQUANTIZE" and target == int(graph.outputs[0]):
             result = source
         else:
-            inner.append(graph.tensors[target].name.decode().split(";")[0])
+            inner.append(names[target].split(";")[0])
     return Inside(
         tuple(inner),
         _scale(graph.tensors[image], types),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fer_opt.backend import tf
 from fer_opt.compress.ai_edge import quantize_dynamic, quantize_static
 from fer_opt.compress.fake_quant import is_quantize_aware
+from fer_opt.compress.fuse_preprocessing import check_fusable, fuse_preprocessing
 from fer_opt.compress.simplify import can_simplify, simplify
 from fer_opt.convention import InputConvention
 from fer_opt.conversion_check import check_conversion
@@ -103,9 +104,12 @@ def convert(
     Raises:
         ConversionError: the recipe needs a representative dataset and has none, a package is
             missing, or TensorFlow Lite would not convert the model.
-        RecipeError: the model is quantization-aware, and the number format is not int8.
+        RecipeError: the model is quantization-aware, and the number format is not int8; or the
+            preprocessing cannot go into the file.
     """
     step = recipe.steps[-1]
+    if step.takes_crops:
+        check_fusable(convention, str(recipe))
     trained = is_quantize_aware(model.keras)
     if trained:
         _refuse_other_than_int8(step, recipe)
@@ -124,6 +128,9 @@ def convert(
             else:
                 _configure(converter, step, None if trained else representative)
                 content = bytes(converter.convert())
+            if step.takes_crops:
+                content = fuse_preprocessing(content, convention)
+                convention = dataclasses.replace(convention, input="crop")
             return with_convention(content, convention)
     except ConversionError:
         raise
@@ -208,9 +215,11 @@ def _configure(converter: Any, step: Step, representative: Floats | None) -> Non
                 if eight
                 else lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             ]
+        kind = tf.int8 if eight else tf.int16
         if step.option("io") == "integer":
-            kind = tf.int8 if eight else tf.int16
-            converter.inference_input_type = converter.inference_output_type = kind
+            converter.inference_output_type = kind
+        if step.option("io") == "integer" or step.takes_crops:
+            converter.inference_input_type = kind
 
 
 def _by_ai_edge(content: bytes, step: Step, representative: Floats | None) -> bytes:
@@ -218,7 +227,10 @@ def _by_ai_edge(content: bytes, step: Step, representative: Floats | None) -> by
     if step.name == "dynamic":
         return quantize_dynamic(content)
     assert representative is not None
-    return quantize_static(content, representative, float_io=step.option("io") == "float")
+    ends = {"OUTPUT"} if step.takes_crops else {"INPUT", "OUTPUT"}
+    return quantize_static(
+        content, representative, left_float=ends if step.option("io") == "float" else ()
+    )
 
 
 def _one_by_one(images: Floats) -> Iterable[list[Floats]]:

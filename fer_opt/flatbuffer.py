@@ -17,9 +17,12 @@ from fer_opt.errors import ModelError
 __all__ = [
     "Census",
     "TensorFacts",
+    "outputs_of",
+    "pack",
     "read_convention",
     "read_tflite",
     "take_census",
+    "unpack",
     "with_convention",
 ]
 
@@ -95,12 +98,48 @@ def take_census(path: Path) -> Census:
         raise ModelError(f"{path} is a damaged TFLite file; convert or copy it again.") from exc
 
 
+def outputs_of(path: Path, operator: str) -> tuple[int, ...]:
+    """Indices of the tensors that the main graph's first such operator writes; empty without one.
+
+    Raises:
+        ModelError: the file is missing, no TFLite model, or damaged.
+    """
+    content = read_tflite(path)
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+        names = _names(schema.BuiltinOperator)
+        for one in model.subgraphs[0].operators:
+            if _operator_name(model.operatorCodes[one.opcodeIndex], names) == operator:
+                return tuple(map(int, one.outputs))
+    except Exception as exc:  # flatbuffers raises whatever a wrong offset leads to
+        raise ModelError(f"{path} is a damaged TFLite file; convert or copy it again.") from exc
+    return ()
+
+
 def with_convention(content: bytes, convention: InputConvention) -> bytes:
     """A .tflite file's bytes with the input convention written into its metadata.
 
     So the file itself says what its input holds, wherever it is copied to; runtimes ignore it.
     """
-    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = unpack(content)
+    # The default is left unsaid, so that files which take tensors stay what they were.
+    silent = {"input"} if convention.input == "tensor" else None
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(_CONVENTION.dump_json(convention, exclude=silent), np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name = CONVENTION_KEY.encode()
+    entry.buffer = len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    return pack(model)
+
+
+def unpack(content: bytes) -> Any:
+    """A .tflite file's bytes as a ``ModelT`` that can be changed."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
@@ -109,14 +148,14 @@ def with_convention(content: bytes, convention: InputConvention) -> bytes:
         if stored.offset > 1:
             part = content[stored.offset : stored.offset + stored.size]
             stored.data, stored.offset, stored.size = np.frombuffer(part, np.uint8), 0, 0
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_CONVENTION.dump_json(convention), np.uint8)
-    model.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name = CONVENTION_KEY.encode()
-    entry.buffer = len(model.buffers) - 1
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 4096)
+    return model
+
+
+def pack(model: Any) -> bytes:
+    """The bytes of a .tflite file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from fer_opt.device.host_worker import quantize
 from fer_opt.errors import ModelError
-from fer_opt.flatbuffer import read_tflite
+from fer_opt.flatbuffer import read_convention, read_tflite
 from fer_opt.noise import quiet
 
-__all__ = ["Classifier", "probabilities_of"]
+__all__ = ["Classifier", "dequantize", "probabilities_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -25,7 +25,9 @@ class Classifier:
 
     Attributes:
         path: of the file.
-        input_shape: height, width, channels.
+        input_shape: height, width, channels of the images to give.
+        convention: what a file made by fer-opt says of its input. One that takes crops is fed
+            what the images were before they became values: 8-bit RGB.
         classes: number of outputs.
         batch: how many images go through at once.
     """
@@ -39,6 +41,7 @@ class Classifier:
         self.path = path
         self._content = read_tflite(path)
         self._threads = threads or os.cpu_count() or 1
+        self.convention = read_convention(path)
         self._interpreter = self._load(1)
         details, results = self._details()
         if len(details) != 1 or len(results) != 1 or len(details[0]["shape"]) != 4:
@@ -47,7 +50,10 @@ class Classifier:
                 f"{tuple(map(int, details[0]['shape']))}, so it is no image classifier; fer-opt "
                 "takes (1, height, width, channels) in and (1, labels) out."
             )
-        self.input_shape: tuple[int, int, int] = tuple(map(int, details[0]["shape"][1:]))  # type: ignore[assignment]
+        shape: tuple[int, int, int] = tuple(map(int, details[0]["shape"][1:]))  # type: ignore[assignment]
+        if self.convention is not None and self.takes_crops:
+            shape = self.convention.input_shape
+        self.input_shape = shape
         self.classes = int(results[0]["shape"][-1])
         if len(results[0]["shape"]) != 2 or self.classes < 2:
             raise ModelError(
@@ -68,6 +74,11 @@ class Classifier:
     def source(self) -> str:
         """The file's name, for messages."""
         return self.path.name
+
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the file takes 8-bit pixels of a face and preprocesses them itself."""
+        return self.convention is not None and self.convention.input == "crop"
 
     def predict(self, images: Floats, on_progress: Callable[[int], None] | None = None) -> Floats:
         """Outputs (n, classes), dequantized, for ``images`` (n, height, width, channels)."""
@@ -124,9 +135,15 @@ class Classifier:
 
     def _run(self, interpreter: Any, images: Floats) -> Floats:
         detail, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        interpreter.set_tensor(detail["index"], quantize(images, detail))
+        interpreter.set_tensor(detail["index"], self._values(images, detail))
         interpreter.invoke()
-        return _dequantize(interpreter.get_tensor(result["index"]), result)
+        return dequantize(interpreter.get_tensor(result["index"]), result)
+
+    def _values(self, images: Floats, detail: dict[str, Any]) -> npt.NDArray[Any]:
+        """What the input tensor is to hold."""
+        if self.convention is None or not self.takes_crops:
+            return quantize(images, detail)  # type: ignore[no-any-return]
+        return self.convention.crops(images)
 
 
 def probabilities_of(outputs: Floats) -> Floats:
@@ -143,7 +160,8 @@ def probabilities_of(outputs: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
-def _dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
+def dequantize(values: npt.NDArray[Any], detail: dict[str, Any]) -> Floats:
+    """What an output tensor holds, as floats; ``detail`` is LiteRT's of the tensor."""
     scale, zero_point = detail["quantization"]
     if values.dtype.kind == "f" or not scale:
         return values.astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,25 @@ __all__ = ["quantize_dynamic", "quantize_static"]
 Floats = npt.NDArray[np.float32]
 
 
-def quantize_static(content: bytes, representative: Floats, *, float_io: bool) -> bytes:
+def quantize_static(
+    content: bytes, representative: Floats, *, left_float: Collection[str] = ()
+) -> bytes:
     """8-bit weights and activations, calibrated on representative images.
 
     Args:
         content: of a float32 .tflite file of one input and one output at batch 1.
         representative: float32 (n, height, width, channels).
-        float_io: leave the file's input and output float32.
+        left_float: which of the file's ends stay float32: ``INPUT``, ``OUTPUT``.
 
     Raises:
         ConversionError: ai-edge-quantizer is not installed.
     """
     quantizer, recipe = _package()
     quantization = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
-    if float_io:
-        for edge in ("INPUT", "OUTPUT"):
-            quantization.update_quantization_recipe(
-                ".*", edge, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE
-            )
+    for edge in sorted(left_float):
+        quantization.update_quantization_recipe(
+            ".*", edge, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE
+        )
     signature, name = _signature(content)
     images = [{name: representative[index : index + 1]} for index in range(len(representative))]
     calibration = quantization.calibrate({signature: images}, num_threads=os.cpu_count() or 1)

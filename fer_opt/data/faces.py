@@ -14,7 +14,7 @@ import numpy as np
 from fer_opt.data.muscles import Muscles
 from fer_opt.data.shapes import CIRCLE, Curve, Oval, Points, Shape
 
-__all__ = ["face_shapes"]
+__all__ = ["SHIRT", "face_shapes"]
 
 _HEAD_ANGLE = np.linspace(0.0, 2 * math.pi, 40, endpoint=False)
 _HEAD = np.stack((np.cos(_HEAD_ANGLE), np.sin(_HEAD_ANGLE)), axis=1)
@@ -61,14 +61,15 @@ def _behind(random: Random, width: float, hair: float, skin: float) -> list[Shap
     return [
         *shapes,
         Shape((_NECK,), skin * 0.8),
-        Shape((_SHIRT,), random.uniform(10, 245)),
+        Shape((SHIRT,), random.uniform(10, 245)),
         Shape((Oval((-width - 0.02, 0.0), (0.1, 0.19)),), skin * 0.88),
         Shape((Oval((width + 0.02, 0.0), (0.1, 0.19)),), skin * 0.88),
     ]
 
 
 _NECK = np.array(((-0.42, 0.6), (0.42, 0.6), (0.5, 2.2), (-0.5, 2.2)))
-_SHIRT = np.array(((-0.4, 1.25), (0.4, 1.25), (1.6, 1.6), (1.6, 3.0), (-1.6, 3.0), (-1.6, 1.6)))
+SHIRT = np.array(((-0.4, 1.25), (0.4, 1.25), (1.6, 1.6), (1.6, 3.0), (-1.6, 3.0), (-1.6, 1.6)))
+"""Corners of the one shape that is no part of the body."""
 
 
 def _hair_in_front(random: Random, head: Points, hair: float) -> list[Shape]:

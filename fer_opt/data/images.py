@@ -77,6 +77,8 @@ def decode_shrunk(path: Path, where: str, side: int | None = None) -> tuple[Imag
     except PillowImage.DecompressionBombError as exc:
         limit = f"{MOST_PIXELS / 1e6:.0f} million pixels"
         raise BadSampleError(where, f"has more than the {limit} that fit in memory") from exc
+    except MemoryError as exc:
+        raise BadSampleError(where, "does not fit in memory") from exc
     except UnidentifiedImageError as exc:
         empty = path.stat().st_size == 0
         what = "is empty" if empty else "is no image in any format Pillow knows"

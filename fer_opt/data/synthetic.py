@@ -24,7 +24,7 @@ from fer_opt.data.shapes import Shape, outlines
 from fer_opt.data.spec import DataSpec, canonical_split
 from fer_opt.errors import DatasetError
 
-__all__ = ["SIDE", "draw_face", "open_synthetic"]
+__all__ = ["SIDE", "draw_face", "draw_shapes", "open_synthetic", "person"]
 
 SIDE = 48
 """Default side in pixels, FER2013's."""
@@ -95,14 +95,44 @@ def open_synthetic(spec: DataSpec) -> Dataset:
 def draw_face(expression: str, key: str, side: int = SIDE) -> Image:
     """One face, (side, side) grey, whose every accident follows from ``key``."""
     random = Random(key)
-    muscles = draw_muscles(expression, random, random.uniform(*_STRENGTH[expression]), _UNREST)
-    shapes = face_shapes(muscles, random)
+    shapes = person(expression, random)
     zoom = 2 if side < _SUPERSAMPLED_BELOW else 1
     canvas = _background(random, side * zoom)
-    _draw(canvas, shapes, _pose(random), side * zoom)
+    draw_shapes(canvas, shapes, _pose(random), side * zoom)
     if zoom > 1:
         canvas = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     return _photograph(canvas, random, side)
+
+
+def person(expression: str, random: Random) -> list[Shape]:
+    """Someone drawn at random who shows ``expression``, in face units."""
+    muscles = draw_muscles(expression, random, random.uniform(*_STRENGTH[expression]), _UNREST)
+    return face_shapes(muscles, random)
+
+
+def draw_shapes(
+    canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], side: int
+) -> None:
+    """Paint ``shapes`` in order onto a square grey canvas of ``side`` pixels.
+
+    ``pose`` is a 3x3 homography from face units to a canvas of -1 to 1; all points go through it
+    at once.
+    """
+    points, lengths = outlines(shapes)
+    posed = points @ pose[:, :2].T + pose[:, 2]
+    flat = posed[:, :2] / np.maximum(posed[:, 2:], 0.2)
+    scale = side / 2 * (1 << _FIXED_POINT_BITS)
+    fixed = np.rint(flat * scale + scale).astype(np.int32)
+    start = 0
+    for shape, length in zip(shapes, lengths, strict=True):
+        outline = [fixed[start : start + length]]
+        start += length
+        grey = min(max(shape.grey, 0.0), 255.0)
+        if shape.width is None:
+            cv2.fillPoly(canvas, outline, grey, cv2.LINE_AA, _FIXED_POINT_BITS)
+        else:
+            thick = max(1, round(shape.width * side / 2))
+            cv2.polylines(canvas, outline, False, grey, thick, cv2.LINE_AA, _FIXED_POINT_BITS)
 
 
 def _even_counts(size: int) -> tuple[int, ...]:
@@ -149,25 +179,6 @@ def _pose(random: Random) -> npt.NDArray[np.float64]:
             (yaw, pitch, 1.0),
         )
     )
-
-
-def _draw(canvas: Image, shapes: list[Shape], pose: npt.NDArray[np.float64], side: int) -> None:
-    """Paint ``shapes`` in order; all points go through the pose at once."""
-    points, lengths = outlines(shapes)
-    posed = points @ pose[:, :2].T + pose[:, 2]
-    flat = posed[:, :2] / np.maximum(posed[:, 2:], 0.2)
-    scale = side / 2 * (1 << _FIXED_POINT_BITS)
-    fixed = np.rint(flat * scale + scale).astype(np.int32)
-    start = 0
-    for shape, length in zip(shapes, lengths, strict=True):
-        outline = [fixed[start : start + length]]
-        start += length
-        grey = min(max(shape.grey, 0.0), 255.0)
-        if shape.width is None:
-            cv2.fillPoly(canvas, outline, grey, cv2.LINE_AA, _FIXED_POINT_BITS)
-        else:
-            thick = max(1, round(shape.width * side / 2))
-            cv2.polylines(canvas, outline, False, grey, thick, cv2.LINE_AA, _FIXED_POINT_BITS)
 
 
 def _photograph(canvas: Image, random: Random, side: int) -> Image:

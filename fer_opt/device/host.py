@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import IO
 
 from fer_opt.device import host_worker
 from fer_opt.device.conditions import read_conditions
@@ -21,6 +14,7 @@ from fer_opt.device.host_facts import host_facts
 from fer_opt.device.host_worker import WorkerAnswer, WorkerJob, WorkerResult
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.device.protocol import TimingJob, TimingSettings
+from fer_opt.device.worker_process import EndedWorker, run_worker
 from fer_opt.errors import MeasurementError
 from fer_opt.files import sha256_of
 
@@ -121,96 +115,26 @@ def _request(
 
 def _run_worker(job: TimingJob, request: WorkerJob, timeout_s: float) -> tuple[WorkerResult, str]:
     """The worker's result and what it printed to stderr; it is gone when this returns."""
-    # Files, not pipes: the worker never waits for a reader, and this process sleeps meanwhile.
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        timed_out = threading.Event()
-        try:
-            worker = subprocess.Popen(
-                # By path, the working directory is not searched for modules; with -P, neither is
-                # the script's own folder.
-                [sys.executable, "-P", host_worker.__file__],
-                stdin=subprocess.PIPE,
-                stdout=answer,
-                stderr=log,
-                # NumPy's own thread pool would only take memory.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
-            )
-        except OSError as exc:
-            raise MeasurementError(
-                f"{job.model} was not timed: no process could be started "
-                f"({exc.strerror or exc}); close other programs and try again."
-            ) from exc
-
-        def stop() -> None:
-            timed_out.set()
-            worker.kill()
-
-        timer = threading.Timer(timeout_s, stop)
-        timer.daemon = True
-        try:
-            timer.start()
-            _send(worker, request)
-            status = worker.wait()
-        finally:
-            timer.cancel()
-            # Whatever happened, Ctrl-C included, no worker outlives this call.
-            worker.kill()
-            worker.wait()
-            _hang_up(worker)
-        messages = _text(log)
-        if timed_out.is_set():
-            raise MeasurementError(
-                f"{job.path} was not timed: its process had not ended after {timeout_s:g} s and "
-                "was stopped; ask for fewer runs or leave this model out."
-            )
-        return _result(job, status, _text(answer), messages), messages
+    # By path, the working directory is not searched for modules; with -P, neither is the script's
+    # own folder.
+    ended = run_worker(["-P", host_worker.__file__], request, timeout_s, job.model)
+    if ended.timed_out:
+        raise MeasurementError(
+            f"{job.path} was not timed: its process had not ended after {timeout_s:g} s and "
+            "was stopped; ask for fewer runs or leave this model out."
+        )
+    return _result(job, ended), ended.log
 
 
-def _send(worker: subprocess.Popen[bytes], request: WorkerJob) -> None:
-    assert worker.stdin is not None
-    with contextlib.suppress(OSError):  # it died before it listened; its exit status says how
-        worker.stdin.write(json.dumps(request).encode("ascii") + b"\n")
-        worker.stdin.flush()  # left open: when it closes, the worker ends
-
-
-def _hang_up(worker: subprocess.Popen[bytes]) -> None:
-    assert worker.stdin is not None
-    with contextlib.suppress(OSError):  # a dead worker never read it
-        worker.stdin.close()
-
-
-def _text(handle: IO[bytes]) -> str:
-    handle.seek(0)
-    return handle.read().decode("utf-8", "replace")
-
-
-def _result(job: TimingJob, status: int, answer: str, log: str) -> WorkerResult:
-    if not answer.endswith("\n"):
-        raise MeasurementError(f"{job.path} was not timed: {_how_it_ended(status, log)}")
-    said: WorkerAnswer = json.loads(answer)
+def _result(job: TimingJob, ended: EndedWorker) -> WorkerResult:
+    if not ended.answered:
+        way_out = "convert the model again"
+        raise MeasurementError(f"{job.path} was not timed: {ended.how(way_out)}")
+    said: WorkerAnswer = json.loads(ended.answer)
     result = said["result"]
     if result is None:
         raise MeasurementError(f"{job.path} was not timed: {said['cause']}; {said['way_out']}.")
     return result
-
-
-def _how_it_ended(status: int, log: str) -> str:
-    if status < 0 and -status == getattr(signal, "SIGKILL", None):
-        return (
-            "its process was killed from outside, most likely because memory ran out; close "
-            "other programs or time a smaller model."
-        )
-    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
-    heard = f", its last words: {last[:300].rstrip('.')}" if last else ""
-    if status < 0:
-        return (
-            f"its process crashed ({signal.strsignal(-status) or -status}{heard}); "
-            "the file may be damaged, convert the model again."
-        )
-    return (
-        f"its process ended with status {status}{heard}; convert the model again, or report this "
-        "if it still happens."
-    )
 
 
 def _delegate(result: WorkerResult, log: str) -> str:

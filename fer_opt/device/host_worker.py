@@ -25,11 +25,14 @@ __all__ = [
     "WorkerAnswer",
     "WorkerJob",
     "WorkerResult",
+    "brief",
+    "end_with_parent",
     "is_steady",
     "load",
     "main",
     "make_inputs",
     "operator_coverage",
+    "pin",
     "quantize",
     "time_calls",
     "warm_up",
@@ -92,7 +95,7 @@ def main() -> int:
     answer_to = os.dup(1)
     os.dup2(2, 1)
     job: WorkerJob = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     answer: WorkerAnswer = {"result": None, "cause": "", "way_out": ""}
     try:
         answer["result"] = _serve(job)
@@ -106,7 +109,8 @@ def main() -> int:
     return 0 if answer["result"] is not None else 1
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for stdin to close, then end the process at once; for a thread of its own."""
     # The raw descriptor: a lock held on sys.stdin would make the interpreter's own exit fail.
     # Blocked in a read, this thread costs the timed loop nothing.
     while os.read(0, 1):
@@ -115,7 +119,7 @@ def _end_with_parent() -> None:
 
 
 def _serve(job: WorkerJob) -> WorkerResult:
-    cpus = _pin(job["cpus"])
+    cpus = pin(job["cpus"])
     interpreter, initialisation_ms = load(job["path"], job["threads"])
     inputs = make_inputs(interpreter.get_input_details(), job)
     steps = _fed(interpreter, itertools.cycle(inputs))
@@ -125,7 +129,7 @@ def _serve(job: WorkerJob) -> WorkerResult:
         steps = _fed(interpreter, itertools.cycle(inputs))
         inference_ms = time_calls(steps, job["runs"])
     except (RuntimeError, ValueError) as exc:
-        raise RefusalError(f"LiteRT failed while running it ({_brief(exc)})", _CONVERT) from exc
+        raise RefusalError(f"LiteRT failed while running it ({brief(exc)})", _CONVERT) from exc
     operators, delegated = operator_coverage(interpreter)
     return {
         "cpus": cpus,
@@ -142,7 +146,12 @@ def _serve(job: WorkerJob) -> WorkerResult:
 _CONVERT = "convert the model again"
 
 
-def _pin(cpus: list[int]) -> list[int]:
+def pin(cpus: list[int]) -> list[int]:
+    """Keep this process to ``cpus``; those it is on then, none where the system cannot pin.
+
+    Raises:
+        RefusalError: the system refuses these CPUs.
+    """
     # typeshed knows that macOS and Windows lack these calls, hence getattr.
     pin = getattr(os, "sched_setaffinity", None)
     read = getattr(os, "sched_getaffinity", None)
@@ -168,7 +177,7 @@ def load(path: str, threads: int) -> tuple[Any, float]:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as exc:
         raise RefusalError(
-            f"the LiteRT runtime does not import ({_brief(exc)})", "install ai-edge-litert"
+            f"the LiteRT runtime does not import ({brief(exc)})", "install ai-edge-litert"
         ) from exc
     begin = time.perf_counter_ns()
     try:
@@ -176,7 +185,7 @@ def load(path: str, threads: int) -> tuple[Any, float]:
         interpreter = Interpreter(model_path=path, num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError, TypeError) as exc:
-        text = _brief(exc)
+        text = brief(exc)
         if "unresolved" in text or "Select TensorFlow op" in text:
             raise RefusalError(
                 f"it needs operators LiteRT does not have ({text})",
@@ -238,9 +247,12 @@ def _real_inputs(detail: Any, path: str, job: WorkerJob) -> list[list[tuple[int,
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as exc:
-        raise RefusalError(f"its inputs {path} cannot be read ({_brief(exc)})", again) from exc
+        raise RefusalError(f"its inputs {path} cannot be read ({brief(exc)})", again) from exc
     wanted = tuple(int(side) for side in detail["shape"][1:])
-    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or not len(samples.shape):
+    if not isinstance(samples, np.ndarray) or not len(samples.shape):
+        raise RefusalError(f"its inputs {path} are not one float32 array", again)
+    as_they_are = samples.dtype == np.uint8 == np.dtype(detail["dtype"])
+    if samples.dtype != np.float32 and not as_they_are:
         raise RefusalError(f"its inputs {path} are not one float32 array", again)
     if samples.shape[1:] != wanted or not len(samples):
         raise RefusalError(
@@ -251,7 +263,9 @@ def _real_inputs(detail: Any, path: str, job: WorkerJob) -> list[list[tuple[int,
     chosen = {place: np.asarray(samples[place])[np.newaxis] for place in set(places)}
     if not all(np.isfinite(sample).all() for sample in chosen.values()):
         raise RefusalError(f"its inputs {path} hold values that are not finite", again)
-    fed = {place: quantize(sample, detail) for place, sample in chosen.items()}
+    fed = chosen
+    if not as_they_are:
+        fed = {place: quantize(sample, detail) for place, sample in chosen.items()}
     return [[(detail["index"], fed[place])] for place in places]
 
 
@@ -379,7 +393,8 @@ def _peak_memory_bytes() -> int | None:
     return None
 
 
-def _brief(exc: Exception) -> str:
+def brief(exc: Exception) -> str:
+    """What ``exc`` says, on one line of at most 300 characters."""
     text = " ".join(str(exc).split()) or type(exc).__name__
     return (text if len(text) <= 300 else text[:299] + "…").rstrip(".")
 

@@ -21,8 +21,9 @@ class TimingJob:
         model: the name its measurements carry (a recipe's string, or a file name).
         path: of the .tflite file.
         sha256: the file must have; a file that changed since is refused, not timed.
-        inputs: .npy file of float32, shape (n, height, width, channels), in the range the float
-            model expects (integer models quantize it themselves); None feeds random values.
+        inputs: .npy file of shape (n, height, width, channels): float32 in the range the float
+            model expects (integer models quantize it themselves), or uint8, as which they are fed
+            to a model that takes pixels; None feeds random values.
     """
 
     model: str

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from fer_opt.data import Dataset
 from fer_opt.device.phone.results import PhoneRun, PhoneSettings
-from fer_opt.device.protocol import TimingJob
 from fer_opt.errors import PhoneError
 from fer_opt.experiment.phone import PhoneRequest, bench_on, merged
 from fer_opt.experiment.saving import Save
 from fer_opt.experiment.specification import Experiment, PhoneSection
-from fer_opt.experiment.timing import timing_inputs
+from fer_opt.experiment.timing import timing_jobs
 from fer_opt.progress import Progress
 from fer_opt.reports.record import RunRecord
 
@@ -38,12 +37,7 @@ def measure_on_phones(
     wanted = experiment.phone
     if not wanted.on:
         return record
-    inputs = out / "timing_inputs.npy"
-    count = timing_inputs(evaluation, record.convention, inputs)
-    jobs = [
-        TimingJob(variant.recipe, out / variant.path, variant.sha256, inputs)
-        for variant in record.variants
-    ]
+    jobs, count = timing_jobs(record, evaluation, out)
 
     def keep(run: PhoneRun) -> None:
         nonlocal record

@@ -19,6 +19,7 @@ from fer_opt.convention import (
 from fer_opt.data import Dataset, batches, parse_preprocessing, stratified_sample
 from fer_opt.errors import ConventionError
 from fer_opt.experiment.specification import InputSection
+from fer_opt.interpreter import Classifier
 from fer_opt.progress import Progress
 
 __all__ = ["Network", "assume_convention", "gather", "settle_convention", "suspect_range"]
@@ -72,6 +73,7 @@ def settle_convention(
         interpolation=stated.interpolation or "bilinear",
         preprocessing=parse_preprocessing(stated.preprocessing),
         guessed=tuple(guessed),
+        input="crop" if isinstance(model, Classifier) and model.takes_crops else "tensor",
     )
     match_labels(dataset.labels, labels)
     if stated.range is None:

@@ -54,7 +54,8 @@ def open_classifier(
 ) -> tuple[Network, InputSection]:
     """A TFLite or Keras classifier, and what is stated of its input.
 
-    A .tflite file made by fer-opt states its own input; what the caller states goes first.
+    A .tflite file made by fer-opt states its own input; what the caller states goes first, but for
+    the range of a file that takes pixels and scales them itself.
 
     Raises:
         ModelError: it cannot be read, or is no image classifier.
@@ -72,7 +73,9 @@ def stated_for(path: Path, stated: InputSection) -> InputSection:
         return stated
     return dataclasses.replace(
         stated,
-        range=stated.range or (known.low, known.high),
+        range=(known.low, known.high)
+        if known.input == "crop"
+        else stated.range or (known.low, known.high),
         labels=stated.labels or known.labels,
         interpolation=stated.interpolation or known.interpolation,
         preprocessing=stated.preprocessing or known.preprocessing,

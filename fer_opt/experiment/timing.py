@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_opt.convention import InputConvention
+from fer_opt.convention import InputConvention, InputKind
 from fer_opt.data import Dataset, stratified_sample
 from fer_opt.device.host import HostDevice
 from fer_opt.device.measurement import Measurement
@@ -18,10 +18,11 @@ from fer_opt.experiment.saving import Save
 from fer_opt.experiment.settle import gather
 from fer_opt.experiment.specification import Experiment, LatencySection
 from fer_opt.files import write_atomically
+from fer_opt.flatbuffer import read_convention
 from fer_opt.progress import Progress
 from fer_opt.reports.record import LatencySettings, RunRecord
 
-__all__ = ["measure_latency", "timing_inputs", "timing_settings"]
+__all__ = ["measure_latency", "timing_inputs", "timing_jobs", "timing_settings"]
 
 TIMING_INPUTS = 32
 """Samples a timing process cycles through."""
@@ -44,13 +45,8 @@ def measure_latency(
     total = wanted.processes * len(record.variants)
     if len(record.measurements) >= total:
         return record
-    inputs = out / "timing_inputs.npy"
-    count = timing_inputs(evaluation, record.convention, inputs)
+    jobs, count = timing_jobs(record, evaluation, out)
     device = HostDevice(timing_settings(wanted))
-    jobs = [
-        TimingJob(variant.recipe, out / variant.path, variant.sha256, inputs)
-        for variant in record.variants
-    ]
     facts = device.facts()
     if record.device is not None and record.device.fingerprint != facts.fingerprint:
         progress.say("This is another machine than the earlier times are from; timing anew.")
@@ -98,12 +94,31 @@ def timing_settings(section: LatencySection) -> TimingSettings:
     )
 
 
+def timing_jobs(record: RunRecord, evaluation: Dataset, out: Path) -> tuple[list[TimingJob], int]:
+    """A job for every variant, with real inputs of the kind it takes, and how many there are."""
+    taken: dict[InputKind, Path] = {}
+    jobs, count = [], 0
+    for variant in record.variants:
+        own = read_convention(out / variant.path)
+        kind: InputKind = "tensor" if own is None else own.input
+        if kind not in taken:
+            taken[kind] = out / ("timing_crops.npy" if kind == "crop" else "timing_inputs.npy")
+            convention = dataclasses.replace(record.convention, input=kind)
+            count = timing_inputs(evaluation, convention, taken[kind])
+        jobs.append(TimingJob(variant.recipe, out / variant.path, variant.sha256, taken[kind]))
+    return jobs, count
+
+
 def timing_inputs(dataset: Dataset, convention: InputConvention, path: Path) -> int:
-    """Write real inputs for the timing processes as .npy and return how many there are."""
+    """Write real inputs for the timing processes as .npy and return how many there are.
+
+    Crops have the size of the model's input. Larger ones take hardly longer, since every size is
+    resized to the same number of pixels; docs/compression.md has the figures.
+    """
     drawn = stratified_sample(dataset, min(TIMING_INPUTS, len(dataset)), seed=0)
     images, _ = gather(drawn, convention)
     buffer = io.BytesIO()
-    np.save(buffer, images)
+    np.save(buffer, convention.crops(images) if convention.input == "crop" else images)
     write_atomically(path, buffer.getvalue())
     return len(images)
 

@@ -38,12 +38,19 @@ class Step:
         title = kind.title.format(**shown)
         if kind.role == "network":
             return title
+        ends = "output" if self.takes_crops else "input and output"
         words = {
-            "io": f"{shown.get('io')} input and output",
+            "io": f"{shown.get('io')} {ends}",
             "fold": "batch normalization left as it is",
             "backend": "by ai-edge-quantizer",
+            "input": "preprocessing inside",
         }
         return ", ".join([title, *(words[key] for key, _ in self.options)])
+
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the file takes 8-bit pixels of a face and preprocesses them itself."""
+        return self.keywords.get("input") == "crop"
 
     @property
     def trains(self) -> bool:

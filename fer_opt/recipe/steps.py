@@ -127,6 +127,10 @@ def _learning_rate(default: float) -> Number:
 _IO = "type of the file's input and output"
 _FOLD = Choice(("on", "off"), "fold or rewrite batch normalization first, exactly")
 _BACKEND = Choice(("converter", "ai_edge"), "TensorFlow's converter, or ai-edge-quantizer")
+_INPUT = Choice(
+    ("tensor", "crop"),
+    "crop: 8-bit RGB of a face, any size; the file resizes, greys and scales it",
+)
 
 STEPS: Mapping[str, StepKind] = MappingProxyType(
     {
@@ -216,18 +220,23 @@ STEPS: Mapping[str, StepKind] = MappingProxyType(
             options={"epochs": _epochs(2), "learning_rate": _learning_rate(1e-4)},
             main=True,
         ),
-        "float32": StepKind("32-bit float", "format"),
-        "float16": StepKind("16-bit float weights", "format"),
+        "float32": StepKind("32-bit float", "format", options={"input": _INPUT}),
+        "float16": StepKind("16-bit float weights", "format", options={"input": _INPUT}),
         "dynamic": StepKind(
             "dynamic range: 8-bit weights, float activations",
             "format",
-            options={"backend": _BACKEND},
+            options={"backend": _BACKEND, "input": _INPUT},
         ),
         "int8": StepKind(
             "full integer, 8 bit",
             "format",
             needs_data=True,
-            options={"io": Choice(("integer", "float"), _IO), "fold": _FOLD, "backend": _BACKEND},
+            options={
+                "io": Choice(("integer", "float"), _IO),
+                "fold": _FOLD,
+                "backend": _BACKEND,
+                "input": _INPUT,
+            },
         ),
         "int16x8": StepKind(
             "16-bit activations, 8-bit weights",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_opt.data.images import decode_shrunk
+from fer_opt.stages.faces import Box, Face, clip
 
 __all__ = ["Bitmap", "BitmapReader", "FullDecode", "ScaledDecode"]
 
@@ -31,6 +32,11 @@ class Bitmap:
     pixels: Pixels
     width: int
     height: int
+
+    def upright_box(self, face: Face) -> Box:
+        """The box, in pixels of the upright photo at full size, of a face found in ``pixels``."""
+        x, y = self.width / self.pixels.shape[1], self.height / self.pixels.shape[0]
+        return clip(face.scaled(x, y), self.width, self.height)
 
 
 class BitmapReader(Protocol):

@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
 from fer_opt.convention import InputConvention
 from fer_opt.data.dataset import BadSampleError
 from fer_opt.device.stage_timing import StageWay
-from fer_opt.stages.bitmap import BitmapReader, FullDecode, ScaledDecode
-from fer_opt.stages.faces import Box, Detector, clip, crop
+from fer_opt.stages.bitmap import Bitmap, BitmapReader, FullDecode, ScaledDecode
+from fer_opt.stages.clock import Laps
+from fer_opt.stages.faces import Detector, Face, clip, crop
 from fer_opt.stages.haar import HaarDetector
-from fer_opt.stages.preparing import SeparateSteps
-from fer_opt.stages.result import Outcome, PhotoResult
+from fer_opt.stages.preparing import RUNNER, Steps, open_steps
+from fer_opt.stages.result import PhotoResult
+from fer_opt.stages.tflite_detector import TfliteDetector
 from fer_opt.stages.ways import PipelineWays
 
 __all__ = ["Pipeline", "open_pipeline"]
-
-_clock = time.perf_counter_ns
 
 
 def open_pipeline(
@@ -44,12 +42,12 @@ def open_pipeline(
         ModelError: the classifier or the detector cannot be read or is not one.
         ConventionError: what the classifier expects is unknown, or what was stated does not fit.
     """
-    begin = _clock()
+    begin = time.perf_counter_ns()
     cv2.setNumThreads(threads)
-    detector = HaarDetector(side=ways.detect_side)
-    bitmap = FullDecode() if ways.bitmap == "full" else ScaledDecode(ways.bitmap_side)
-    steps = SeparateSteps(model, threads=threads, stated=stated)
-    return Pipeline(ways.name, bitmap, detector, steps, (_clock() - begin) / 1e6)
+    detector, searched = _open_detector(ways, threads)
+    steps = open_steps(model, threads=threads, stated=stated)
+    bitmap = _open_bitmap(ways, searched, steps.convention)
+    return Pipeline(ways.name, bitmap, detector, steps, (time.perf_counter_ns() - begin) / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,93 +65,83 @@ class Pipeline:
     name: str
     bitmap: BitmapReader
     detector: Detector
-    steps: SeparateSteps
+    steps: Steps
     start_ms: float
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Of the classifier, in the order of probabilities."""
-        return self.steps.labels
+        return self.steps.convention.labels
 
     @property
     def ways(self) -> tuple[StageWay, ...]:
         """How each stage is carried out, in their order."""
         return (
-            StageWay("bitmap", self.bitmap.way, "Python"),
-            StageWay("detect", self.detector.way, "Python"),
-            StageWay("resize", "crop, then resize", "Python"),
-            StageWay("grey", "grey and float tensor", "Python"),
-            StageWay("classify", "TFLite", "Python"),
+            StageWay("bitmap", self.bitmap.way, RUNNER),
+            StageWay("detect", self.detector.way, RUNNER),
+            *self.steps.ways,
         )
 
     def classify(self, photo: Path) -> PhotoResult:
         """What ``photo`` shows; a file that is no readable photo is an outcome, not an error."""
-        begin = _clock()
-        stages_ms: dict[str, float] = {}
+        laps = Laps()
         try:
             bitmap = self.bitmap.read(photo)
         except BadSampleError as exc:
-            return PhotoResult(
-                str(photo),
-                "unreadable",
-                f"{exc.where} {exc.reason}.",
-                total_ms=(_clock() - begin) / 1e6,
-            )
-        mark = _lap(stages_ms, "bitmap", begin)
-        height, width = bitmap.pixels.shape[:2]
-        found = self.detector.find(bitmap.pixels)
-        x, y = bitmap.width / width, bitmap.height / height
-        faces = tuple(clip(face.scaled(x, y), bitmap.width, bitmap.height) for face in found)
-        mark = _lap(stages_ms, "detect", mark)
-        probabilities = None
-        if len(found) == 1:
-            box = clip(found[0], width, height)
-            probabilities = self._probabilities(bitmap.pixels, box, stages_ms, mark)
-        return _result(
-            str(photo), (bitmap.width, bitmap.height), faces, self.labels, probabilities, stages_ms,
-            begin,
-        )  # fmt: skip
-
-    def _probabilities(
-        self, pixels: npt.NDArray[np.uint8], box: Box, stages_ms: dict[str, float], mark: int
-    ) -> npt.NDArray[np.float32]:
-        face = self.steps.resize(crop(pixels, box))
-        mark = _lap(stages_ms, "resize", mark)
-        tensor = self.steps.to_tensor(face)
-        mark = _lap(stages_ms, "grey", mark)
-        probabilities = self.steps.classify(tensor)
-        _lap(stages_ms, "classify", mark)
-        return probabilities
-
-
-def _lap(stages_ms: dict[str, float], stage: str, since: int) -> int:
-    now = _clock()
-    stages_ms[stage] = (now - since) / 1e6
-    return now
-
-
-def _result(
-    photo: str,
-    size: tuple[int, int],
-    faces: tuple[Box, ...],
-    labels: tuple[str, ...],
-    probabilities: npt.NDArray[np.float32] | None,
-    stages_ms: dict[str, float],
-    begin: int,
-) -> PhotoResult:
-    width, height = size
-    if probabilities is None:
-        outcome: Outcome = "several faces" if faces else "no face"
+            reason = f"{exc.where} {exc.reason}."
+            return PhotoResult(str(photo), "unreadable", reason, total_ms=laps.total_ms)
+        laps.lap("bitmap")
+        faces = _faces_within(bitmap, self.detector.find(bitmap.pixels))
+        laps.lap("detect")
+        if len(faces) == 1:
+            return self._with_label(str(photo), bitmap, faces[0], laps)
         return PhotoResult(
-            photo, outcome, "", width, height, faces,
-            stages_ms=stages_ms, total_ms=(_clock() - begin) / 1e6,
-        )  # fmt: skip
-    best = int(probabilities.argmax())
-    return PhotoResult(
-        photo, "one face", "", width, height, faces,
-        label=labels[best],
-        confidence=float(probabilities[best]),
-        probabilities=tuple(map(float, probabilities)),
-        stages_ms=stages_ms,
-        total_ms=(_clock() - begin) / 1e6,
-    )  # fmt: skip
+            photo=str(photo),
+            outcome="several faces" if faces else "no face",
+            width=bitmap.width,
+            height=bitmap.height,
+            faces=tuple(bitmap.upright_box(face) for face in faces),
+            stages_ms=laps.stages_ms,
+            total_ms=laps.total_ms,
+        )
+
+    def _with_label(self, photo: str, bitmap: Bitmap, face: Face, laps: Laps) -> PhotoResult:
+        height, width = bitmap.pixels.shape[:2]
+        face_pixels = crop(bitmap.pixels, clip(face, width, height))
+        probabilities = self.steps.classify(face_pixels, laps)
+        best = int(probabilities.argmax())
+        return PhotoResult(
+            photo=photo,
+            outcome="one face",
+            width=bitmap.width,
+            height=bitmap.height,
+            faces=(bitmap.upright_box(face),),
+            label=self.labels[best],
+            confidence=float(probabilities[best]),
+            probabilities=tuple(probabilities.tolist()),
+            stages_ms=laps.stages_ms,
+            total_ms=laps.total_ms,
+        )
+
+
+def _open_detector(ways: PipelineWays, threads: int) -> tuple[Detector, int]:
+    """The detector, and the longest side in pixels it can use; 0 where that is the photo's."""
+    if ways.detector == "haar":
+        haar = HaarDetector(side=ways.detect_side, least_face=ways.least_face)
+        return haar, ways.detect_side or 0
+    detector = TfliteDetector(Path(ways.detector), threads=threads)
+    return detector, detector.side
+
+
+def _open_bitmap(ways: PipelineWays, searched: int, convention: InputConvention) -> BitmapReader:
+    if ways.bitmap == "full":
+        return FullDecode()
+    # A face that fills half the photo then has the pixels the classifier takes.
+    enough = max(searched, 2 * max(convention.height, convention.width))
+    return ScaledDecode(ways.bitmap_side or enough)
+
+
+def _faces_within(bitmap: Bitmap, faces: tuple[Face, ...]) -> tuple[Face, ...]:
+    """Those of which a pixel is left: a detector may put a box outside."""
+    height, width = bitmap.pixels.shape[:2]
+    return tuple(face for face in faces if all(clip(face, width, height)[2:]))

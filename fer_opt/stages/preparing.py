@@ -1,8 +1,9 @@
-"""From a face's crop to the label, with resize and grey as steps of their own."""
+"""From a face's crop to its label: resize and grey as steps of their own, or inside the file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,41 +12,64 @@ import numpy.typing as npt
 from fer_opt.convention import InputConvention
 from fer_opt.data.pipeline import prepare
 from fer_opt.data.preprocessing import INTERPOLATIONS
+from fer_opt.device.stage_timing import StageWay
 from fer_opt.errors import ConventionError
-from fer_opt.flatbuffer import read_convention
+from fer_opt.flatbuffer import read_convention, take_census
 from fer_opt.interpreter import Classifier, probabilities_of
+from fer_opt.stages.clock import Laps
+from fer_opt.stages.crop_classifier import CropClassifier
 
-__all__ = ["SeparateSteps"]
+__all__ = ["FusedSteps", "SeparateSteps", "Steps", "open_steps"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
+RUNNER = "Python"
+
+
+class Steps(Protocol):
+    """The stages ``resize``, ``grey`` and ``classify``."""
+
+    @property
+    def convention(self) -> InputConvention:
+        """What the classifier expects and what its outputs are called."""
+        ...
+
+    @property
+    def ways(self) -> tuple[StageWay, StageWay, StageWay]:
+        """How each of the three is carried out."""
+        ...
+
+    def classify(self, crop: Pixels, laps: Laps) -> Floats:
+        """Probability of each label, for uint8 (h, w, 3) RGB of at least one pixel."""
+        ...
+
+
+def open_steps(model: Path, *, threads: int, stated: InputConvention | None = None) -> Steps:
+    """Load the classifier.
+
+    Args:
+        model: any .tflite variant; one that takes crops does the other two steps itself.
+        threads: of LiteRT.
+        stated: what the model expects; None believes what the file says of itself.
+
+    Raises:
+        ModelError: no TFLite model, damaged, or no image classifier.
+        ConventionError: the file does not say what it expects and nobody stated it, or what was
+            stated does not fit.
+    """
+    convention = read_convention(model)
+    if convention is not None and convention.input == "crop":
+        return FusedSteps(model, threads=threads)
+    return SeparateSteps(model, stated or convention, threads=threads)
+
 
 class SeparateSteps:
-    """The thesis's order: crop, resize to the model's input, then grey and a float tensor.
+    """The thesis's order: crop, resize to the model's input, then grey and a float tensor."""
 
-    Attributes:
-        convention: what the model expects.
-        labels: of its outputs.
-    """
-
-    def __init__(
-        self, model: Path, *, threads: int = 1, stated: InputConvention | None = None
-    ) -> None:
-        """Load the classifier.
-
-        Args:
-            model: any .tflite variant.
-            threads: of LiteRT.
-            stated: what the model expects; None believes what the file says of itself.
-
-        Raises:
-            ModelError: no TFLite model, damaged, or no image classifier.
-            ConventionError: the file does not say what it expects and nobody stated it, or what
-                was stated does not fit.
-        """
+    def __init__(self, model: Path, convention: InputConvention | None, *, threads: int) -> None:
+        """Load the classifier; see :func:`open_steps`."""
         self._classifier = Classifier(model, threads=threads)
-        convention = stated or read_convention(model)
         if convention is None:
             raise ConventionError(
                 f"{model} does not say what its input holds and what its outputs are called; state "
@@ -62,20 +86,63 @@ class SeparateSteps:
                 f"{len(convention.labels)} labels; state one label for each."
             )
         self.convention = convention
-        self.labels = convention.labels
+        self._kind = _kind(model)
         self._size = (convention.width, convention.height)
         self._flag = INTERPOLATIONS[convention.interpolation]
 
-    def resize(self, crop: Pixels) -> Pixels:
-        """The crop in the model's size; as it is where the model's preprocessing comes first."""
-        if self.convention.preprocessing:
-            return crop
-        return cv2.resize(crop, self._size, interpolation=self._flag)  # type: ignore[return-value]
+    @property
+    def ways(self) -> tuple[StageWay, StageWay, StageWay]:
+        """See :class:`Steps`."""
+        colour = "grey" if self.convention.channels == 1 else "RGB"
+        return (
+            StageWay("resize", f"crop, {self.convention.interpolation}", RUNNER),
+            StageWay("grey", f"{colour}, float tensor", RUNNER),
+            StageWay("classify", self._kind, RUNNER),
+        )
 
-    def to_tensor(self, face: Pixels) -> Floats:
-        """(1, height, width, channels) float32: grey or RGB, in the model's range."""
-        return prepare(face, self.convention)[np.newaxis]
+    def classify(self, crop: Pixels, laps: Laps) -> Floats:
+        """See :class:`Steps`."""
+        # The model's own preprocessing comes before its resize, so "grey" does both then.
+        if not self.convention.preprocessing:
+            crop = cv2.resize(crop, self._size, interpolation=self._flag)  # type: ignore[assignment]
+        laps.lap("resize")
+        tensor = prepare(crop, self.convention)[np.newaxis]
+        laps.lap("grey")
+        probabilities = probabilities_of(self._classifier.predict(tensor))[0]
+        laps.lap("classify")
+        return probabilities  # type: ignore[no-any-return]
 
-    def classify(self, tensor: Floats) -> Floats:
-        """Probability of each label."""
-        return probabilities_of(self._classifier.predict(tensor))[0]  # type: ignore[no-any-return]
+
+class FusedSteps:
+    """All three in the classifier's graph, from 8-bit pixels of any size."""
+
+    def __init__(self, model: Path, *, threads: int) -> None:
+        """Load the classifier; see :func:`open_steps`."""
+        self._classifier = CropClassifier(model, threads=threads)
+        self.convention = self._classifier.convention
+        self._kind = _kind(model)
+
+    @property
+    def ways(self) -> tuple[StageWay, StageWay, StageWay]:
+        """See :class:`Steps`."""
+        return (
+            StageWay("resize", "in the classifier's graph", RUNNER, within="classify"),
+            StageWay("grey", "in the classifier's graph", RUNNER, within="classify"),
+            StageWay("classify", f"{self._kind}, takes the crop", RUNNER),
+        )
+
+    def classify(self, crop: Pixels, laps: Laps) -> Floats:
+        """See :class:`Steps`."""
+        probabilities = self._classifier.classify(crop)
+        laps.lap("classify")
+        return probabilities
+
+
+def _kind(model: Path) -> str:
+    """``float32`` or ``int8``, or a mixture, as the file's operators say."""
+    census = take_census(model)
+    total = sum(census.operators.values()) - census.conversions
+    floats = sum(census.float_operators.values())
+    if not floats:
+        return "int8"
+    return "float32" if floats == total and not census.conversions else "partly int8"
