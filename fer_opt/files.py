@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from fer_opt.errors import OutputError
 
-__all__ = ["make_folder", "sha256_of", "write_atomically"]
+__all__ = ["make_folder", "sha256_of", "write_atomically", "writing_atomically"]
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -18,12 +21,22 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         OutputError: the folder is missing, not writable, or the disk is full.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    with writing_atomically(path) as handle:
+        handle.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill piece by piece, which takes the place of ``path`` when the block ends well.
+
+    Raises:
+        OutputError: the folder is missing, not writable, or the disk is full.
+    """
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as handle:
-                handle.write(data)
+                yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
             os.chmod(temporary, 0o666 & ~_umask())

@@ -16,6 +16,9 @@ NEEDED = (
     "fer_opt/py.typed",
     "fer_opt/reports/thesis/table_5.json",
     "fer_opt/reports/templates/report.html.j2",
+    "fer_opt/stages/gallery/templates/gallery.css",
+    "fer_opt/stages/gallery/templates/gallery.html.j2",
+    "fer_opt/stages/gallery/templates/gallery.js",
 )
 
 

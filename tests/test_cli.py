@@ -56,7 +56,14 @@ def python(code: str) -> str:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["bench", "--help"], ["report", "--help"], ["run", "--help"], ["models"]],
+    [
+        ["--help"],
+        ["bench", "--help"],
+        ["classify", "--help"],
+        ["report", "--help"],
+        ["run", "--help"],
+        ["models"],
+    ],
 )
 def test_start_up_takes_less_than_a_second_and_no_tensorflow(words):
     """The CPU time of the best of three: other processes may hold the machine up meanwhile."""

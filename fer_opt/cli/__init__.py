@@ -26,5 +26,8 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as exc:
         if exc.code == INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
-            complain("stopped; run, train, demo and bench --on go on from here when called again.")
+            complain(
+                "stopped; run, train, demo, classify and bench --on go on from here when called "
+                "again."
+            )
         raise

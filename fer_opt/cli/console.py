@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,7 +24,17 @@ from rich.text import Text
 
 from fer_opt.progress import Advance, Progress
 
-__all__ = ["Bars", "Terminal", "complain", "print_json", "print_table", "print_text", "say"]
+__all__ = [
+    "Bars",
+    "Terminal",
+    "complain",
+    "print_json",
+    "print_line",
+    "print_pieces",
+    "print_table",
+    "print_text",
+    "say",
+]
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -105,6 +116,8 @@ def _bars(width: int = 20) -> RichProgress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=_err,
+        # Rich would print results above the bars, on standard error, even where they go to a file.
+        redirect_stdout=_out.is_terminal,
     )
 
 
@@ -136,6 +149,22 @@ def print_table(
 def print_text(text: str) -> None:
     """Print a paragraph of results."""
     _out.print(text, markup=False)
+
+
+def print_line(start: str, path: str) -> None:
+    """Print one line of results, at most as wide as the terminal; of a long path the end."""
+    room = _out.width - cell_len(start)
+    while cell_len(path) > room:
+        path = f"…{path[2:]}" if path.startswith("…") else f"…{path[1:]}"
+    # A terminal or file of another encoding may have no emoji.
+    line = f"{start}{path}".encode(_out.encoding, "replace").decode(_out.encoding)
+    _out.print(Text(line), crop=False, no_wrap=True, overflow="ignore")
+
+
+def print_pieces(pieces: Iterable[str]) -> None:
+    """Print a text that is made piece by piece, such as JSON of any length."""
+    for piece in pieces:
+        print(piece, end="")
 
 
 def print_json(value: Any) -> None:

@@ -15,6 +15,7 @@ from fer_opt.reports.summary import Summary, VariantSummary, summarise
 
 __all__ = [
     "MEASUREMENT_COLUMNS",
+    "inert",
     "labels_csv",
     "layers_csv",
     "measurement_rows",
@@ -233,11 +234,11 @@ def written(columns: Sequence[str], rows: Iterable[Row]) -> str:
     target = io.StringIO()
     writer = csv.DictWriter(target, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
     return target.getvalue()
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """Text a spreadsheet would take for a formula, made text by a leading apostrophe (CWE-1236)."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
