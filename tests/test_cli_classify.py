@@ -191,7 +191,7 @@ def test_unlike_results_are_not_mixed(material, fer_opt, tmp_path):
     kept = Path("runs/classify/results.jsonl").read_bytes()
     for words, cause in [
         (["--model", other], "another model (bright.tflite"),
-        (["--model", material / "bright.tflite", "--way", "thesis"], "--way faster"),
+        (["--model", material / "bright.tflite", "--way", "faster"], "--way thesis"),
         (["--model", material / "bright.tflite", "--range=-1,1"], "another statement"),
     ]:
         code, _, err = fer_opt("a.jpg", *words)

@@ -9,6 +9,9 @@ from fer_opt.cli.console import print_line, print_pieces, print_table, print_tex
 
 __all__ = ["print_photo", "print_results", "print_summary", "say_what_was_left_out"]
 
+SLOW_MS = 500
+"""A photo; the thesis's own limit."""
+
 
 def print_photo(result: Any) -> None:
     """Print one line: what the photo shows, how sure that is, how long it took, its path."""
@@ -51,6 +54,8 @@ def print_summary(done: Any) -> None:
                 for one in stages
             ],
         )
+    if stages and done.made_with.way == "thesis" and stages[-1].median_ms > SLOW_MS:
+        print_text("--way faster, into another --out, takes a fraction of that; see its --help.")
     if done.only:
         print_text(
             f"{_photos(done.shown)} of {done.tally.photos:,} show {' or '.join(done.only)}; "

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 __all__ = [
@@ -114,6 +115,7 @@ def percentile_bounds(
     return ordered[low - 1], None if high is None else ordered[high - 1]
 
 
+@cache
 def _ranks(size: int, quantile: float, level: float) -> tuple[int, int | None]:
     """Ranks of the two bounds, counted from 1; the upper one may not exist."""
     # Not scipy.stats, which takes a second to import.
@@ -128,6 +130,7 @@ def _ranks(size: int, quantile: float, level: float) -> tuple[int, int | None]:
     return lower[-1], upper[0] if upper else None
 
 
+@cache
 def photos_needed(over: int, quantile: float = PERCENTILE, level: float = CONFIDENCE) -> int:
     """The fewest photos that pass although ``over`` of them take longer than the budget.
 

@@ -121,7 +121,7 @@ def _about(facts: GalleryFacts) -> Iterator[str]:
     yield "Haar cascade" if made_with.detector == "haar" else made_with.detector
     total = next((stage for stage in facts.tally.stages() if stage.stage == "total"), None)
     if total is not None:
-        yield f"median {total.median_ms:.3g} ms a photo, on the computer that classified"
+        yield f"{total.median_ms:.3g} ms a photo (median, a computer's time)"
     yield date.today().isoformat()
 
 

@@ -120,7 +120,10 @@
     const at = shown().indexOf(tile);
     byId("previous").setAttribute("aria-disabled", String(at === 0));
     byId("next").setAttribute("aria-disabled", String(at === shown().length - 1));
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) {
+      dialog.showModal();
+      byId("close").focus();
+    }
     dialog.scrollTop = 0;
   }
 
