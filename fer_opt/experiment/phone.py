@@ -19,7 +19,15 @@ from fer_opt.device.protocol import TimingJob
 from fer_opt.errors import FerOptError, PhoneError
 from fer_opt.progress import SILENT, Progress
 
-__all__ = ["PhoneRequest", "bench_on", "check_request", "find_phones", "merged"]
+__all__ = [
+    "Openers",
+    "PhoneRequest",
+    "bench_on",
+    "check_request",
+    "find_phones",
+    "merged",
+    "reachable_phones",
+]
 
 VIRTUAL = "virtual"
 Openers = dict[str, Callable[[], Link]]
@@ -123,11 +131,30 @@ def bench_on(
     Raises:
         PhoneError: there is no phone to use.
     """
-    with ExitStack() as stack:
-        openers = find_phones(request, progress.say)
-        if VIRTUAL in request.on:
-            openers[VIRTUAL] = stack.enter_context(_virtual_phone(jobs, progress.say))
+    models = [job.sha256 for job in jobs]
+    with reachable_phones(request, models, progress.say) as openers:
         return _bench(openers, request, jobs, already, save, progress, progress_of)
+
+
+@contextmanager
+def reachable_phones(
+    request: PhoneRequest, models: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Openers]:
+    """What connects to each phone asked for, by what it is called; a virtual one lives as long.
+
+    Args:
+        request: which phones.
+        models: hashes of the files to be timed, by which a virtual phone is the same one again.
+        say: is told what happens.
+
+    Raises:
+        PhoneError: there is no phone to use.
+    """
+    with ExitStack() as stack:
+        openers = find_phones(request, say)
+        if VIRTUAL in request.on:
+            openers[VIRTUAL] = stack.enter_context(_virtual_phone(models, say))
+        yield openers
 
 
 def _bench(
@@ -205,13 +232,13 @@ def _each_once(openers: Openers, doubles: dict[str, str]) -> Openers:
 
 @contextmanager
 def _virtual_phone(
-    jobs: Sequence[TimingJob], say: Callable[[str], None]
+    models: Sequence[str], say: Callable[[str], None]
 ) -> Iterator[Callable[[], Link]]:
     """A virtual phone that knows this computer, always the same one for the same files."""
     from fer_opt.device.adb.keys import load_signers
     from fer_opt.device.virtual import start_virtual_phone
 
-    files = hashlib.sha256("\n".join(sorted(job.sha256 for job in jobs)).encode())
+    files = hashlib.sha256("\n".join(sorted(models)).encode())
     keys = [signer.public_key.decode() for signer in load_signers(say)]
     serial = f"virtual{files.hexdigest()[:8]}"
     with start_virtual_phone(serial=serial, known_keys=keys) as phone:

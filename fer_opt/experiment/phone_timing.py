@@ -16,7 +16,7 @@ from fer_opt.experiment.timing import timing_jobs
 from fer_opt.progress import Progress
 from fer_opt.reports.record import RunRecord
 
-__all__ = ["measure_on_phones"]
+__all__ = ["measure_on_phones", "phone_request"]
 
 
 def measure_on_phones(
@@ -44,7 +44,7 @@ def measure_on_phones(
         record = dataclasses.replace(record, phones=merged(record.phones, run), complete=False)
         save(record)
 
-    request = _request(wanted, base, f"{count} samples of {evaluation.name}")
+    request = phone_request(wanted, base, f"{count} samples of {evaluation.name}")
     outcomes = bench_on(request, jobs, record.phones, keep, progress, progress_of)
     for outcome in outcomes:
         if outcome.run is not None:
@@ -54,7 +54,8 @@ def measure_on_phones(
     return record
 
 
-def _request(section: PhoneSection, base: Path, inputs: str) -> PhoneRequest:
+def phone_request(section: PhoneSection, base: Path, inputs: str) -> PhoneRequest:
+    """Which phones an experiment asks for, and how they time; ``inputs`` says what they are fed."""
     return PhoneRequest(
         on=section.on,
         serial=section.serial,

@@ -16,10 +16,12 @@ from fer_opt.convention import InputConvention
 from fer_opt.errors import ExperimentError, RecordError
 from fer_opt.experiment.evaluation import measure_accuracy
 from fer_opt.experiment.folder import RECORD_NAME, locked
+from fer_opt.experiment.phone_stages import measure_stages_on_phones
 from fer_opt.experiment.phone_timing import measure_on_phones
 from fer_opt.experiment.settle import settle_convention, suspect_range
 from fer_opt.experiment.sources import Sources, open_sources
 from fer_opt.experiment.specification import Experiment, experiment_toml
+from fer_opt.experiment.stages import measure_stages
 from fer_opt.experiment.store import StepStore, default_store
 from fer_opt.experiment.timing import measure_latency
 from fer_opt.experiment.trained import given_model, train_model, trained_input
@@ -107,17 +109,19 @@ def run_experiment(
         )
         record = measure_accuracy(record, sources.evaluation, out, save, progress)
         record = measure_latency(record, experiment, sources.evaluation, out, save, progress)
+        record = measure_stages(record, experiment, base, out, save, progress)
         record = measure_on_phones(
             record, experiment, sources.evaluation, base, out, save, progress, progress_of
         )
+        record = measure_stages_on_phones(record, experiment, base, out, save, progress)
         record = dataclasses.replace(record, complete=True)
         save(record)
     return record
 
 
 def _going_on(previous: RunRecord | None, experiment: Experiment, command: str) -> RunRecord | None:
-    """An earlier record, and how to repeat it where phones have been added since."""
-    if previous is None or not experiment.phone.on:
+    """An earlier record, and how to repeat it where phones or photos have been added since."""
+    if previous is None or not (experiment.phone.on or experiment.photos.wanted):
         return previous
     return dataclasses.replace(previous, experiment=experiment_toml(experiment), command=command)
 
@@ -125,10 +129,11 @@ def _going_on(previous: RunRecord | None, experiment: Experiment, command: str) 
 def _fingerprint(experiment: Experiment, sources: Sources, given: TrainedModel | None) -> str:
     """A hash of everything the results depend on: the experiment and the content it names.
 
-    Phones are left out: each has its results to itself, and another may be added any time.
+    Phones and photos are left out: each has its results to itself, and others may be added any
+    time.
     """
     asked = dataclasses.asdict(experiment)
-    del asked["phone"]
+    del asked["phone"], asked["photos"]
     facts = {
         "experiment": asked,
         "model": given and given.sha256,

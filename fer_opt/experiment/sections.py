@@ -16,6 +16,7 @@ __all__ = [
     "LatencySection",
     "ModelSection",
     "PhoneSection",
+    "PhotosSection",
     "TrainingSection",
 ]
 
@@ -145,6 +146,46 @@ class LatencySection:
     threads: int = 1
     cpus: tuple[int, ...] | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class PhotosSection:
+    """``[photos]``: photos on which all five stages are timed, from the file to the label.
+
+    Attributes:
+        path: of a photo, or of a folder that holds some, relative to the experiment file.
+        kind: ``scenes`` composes 25 of built-in synthetic faces: 20 with one, 3 without, 2 with
+            several, as in the thesis.
+        detector: of the faster way: ``haar``, or a TFLite detector's file, relative to the
+            experiment file. The thesis's way always has the cascade.
+        thesis: recipe of the thesis's way's classifier; float32 where not stated.
+        faster: recipe of the faster way's classifier; where not stated the last that takes crops,
+            else int8.
+        processes: fresh processes for each way; on phones as many rounds.
+        warm_passes: over all photos in each process, after the cold one.
+        threads: of OpenCV, detector and classifier.
+        cpus: CPUs to pin processes to; chosen where not stated.
+        seed: of the scenes and of the random orders.
+        stage_bench: a build of it, or a folder of builds, for phones; relative to the experiment
+            file.
+    """
+
+    path: str | None = None
+    kind: Literal["scenes"] | None = None
+    detector: str = "haar"
+    thesis: str | None = None
+    faster: str | None = None
+    processes: int = 5
+    warm_passes: int = 3
+    threads: int = 1
+    cpus: tuple[int, ...] | None = None
+    seed: int = 0
+    stage_bench: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are photos."""
+        return self.path is not None or self.kind is not None
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -21,6 +21,7 @@ from fer_opt.experiment.sections import (
     LatencySection,
     ModelSection,
     PhoneSection,
+    PhotosSection,
     TrainingSection,
 )
 from fer_opt.recipe import STANDARD_RECIPES, parse_recipe
@@ -33,6 +34,7 @@ __all__ = [
     "LatencySection",
     "ModelSection",
     "PhoneSection",
+    "PhotosSection",
     "TrainingSection",
     "check_experiment",
     "experiment_toml",
@@ -58,6 +60,7 @@ class Experiment:
         calibration: for integer variants.
         latency: how variants are timed on this computer.
         phone: which phones time them too, and how.
+        photos: on which all five stages are timed.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Experiment:
     calibration: CalibrationSection = CalibrationSection()
     latency: LatencySection = LatencySection()
     phone: PhoneSection = PhoneSection()
+    photos: PhotosSection = PhotosSection()
 
     @property
     def learns(self) -> bool:
@@ -88,6 +92,7 @@ _SECTIONS: dict[str, type] = {
     "calibration": CalibrationSection,
     "latency": LatencySection,
     "phone": PhoneSection,
+    "photos": PhotosSection,
 }
 
 
@@ -138,6 +143,7 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
     """
     model, latency, phone = experiment.model, experiment.latency, experiment.phone
     recipes = tuple(str(parse_recipe(text)) for text in experiment.recipes)
+    photos = _photos(experiment.photos)
     rules = {
         "model: give either path or architecture": (model.path is None)
         == (model.architecture is None),
@@ -166,12 +172,30 @@ def check_experiment(experiment: Experiment, where: str) -> Experiment:
         )
         < 1
         or min(phone.outputs, phone.cool_down_s) < 0,
+        'photos: give either path or kind = "scenes"': None not in (photos.path, photos.kind),
+        "photos: processes and threads from 1, warm_passes from 0": min(
+            photos.processes, photos.threads, photos.warm_passes + 1
+        )
+        < 1,
+        "photos.thesis, photos.faster: recipes that stand among recipes": not {
+            text for text in (photos.thesis, photos.faster) if text
+        }
+        <= set(recipes),
         "phone.on: phones only; [latency] times this computer": "host" in phone.on,
     }
     for rule, broken in rules.items():
         if broken:
             raise ExperimentError(f"{where}: {rule}.")
-    return dataclasses.replace(experiment, recipes=recipes)
+    return dataclasses.replace(experiment, recipes=recipes, photos=photos)
+
+
+def _photos(section: PhotosSection) -> PhotosSection:
+    """The section with its recipes in their own spelling."""
+
+    def spelt(text: str | None) -> str | None:
+        return None if text is None else str(parse_recipe(text))
+
+    return dataclasses.replace(section, thesis=spelt(section.thesis), faster=spelt(section.faster))
 
 
 def _one_split(experiment: Experiment, where: str) -> bool:

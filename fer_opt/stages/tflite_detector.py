@@ -101,17 +101,25 @@ class TfliteDetector:
         ]
         return tuple(sorted(faces, key=lambda face: (face.left, face.top)))
 
+    def tensor(self, pixels: Pixels) -> Floats:
+        """What a float detector is fed for ``pixels``: float32 (height, width, 3), -1 to 1."""
+        return _scaled(_fit(pixels, self._size, keep_aspect=self._head.keep_aspect)[0])
+
     def _run(self, image: Pixels) -> None:
         values: npt.NDArray[Any] = image[np.newaxis]
         if np.dtype(self._input["dtype"]).kind == "f" or self._input["quantization"][0]:
-            span = np.float32((HIGH - LOW) / 255)
-            values = quantize(values.astype(np.float32) * span + np.float32(LOW), self._input)
+            values = quantize(_scaled(values), self._input)
         self._interpreter.set_tensor(self._input["index"], values)
         self._interpreter.invoke()
 
     def _outputs(self) -> list[Floats]:
         read = self._interpreter.get_tensor
         return [dequantize(read(one["index"]), one) for one in self._details]
+
+
+def _scaled(pixels: Pixels) -> Floats:
+    span = np.float32((HIGH - LOW) / 255)
+    return pixels.astype(np.float32) * span + np.float32(LOW)
 
 
 def _load(path: Path, threads: int) -> Any:
