@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,14 +84,21 @@ NEON = (
 
 
 def main(words: list[str] | None = None) -> int:
-    """Build what the command line asks for; returns the exit status."""
+    """Build what the command line asks for.
+
+    Returns:
+        The exit status: 2 where compiler or sources are missing, 1 where the compiler fails.
+    """
     options = _options(words)
     if options.target == "host" and platform.machine().lower() not in HOSTS:
         print(f"There is no target for this computer ({platform.machine()}).", file=sys.stderr)
         return 2
+    if importlib.util.find_spec("ziglang") is None:
+        print("There is no Zig to compile with; get it with: pip install ziglang", file=sys.stderr)
+        return 2
     host = HOSTS.get(platform.machine().lower(), "x86_64")
     names = {"all": [host, *(name for name in ("armv7", "arm64") if name != host)], "host": [host]}
-    digest = _digest(options.libjpeg_turbo)
+    digest = digest_of(options.libjpeg_turbo)
     try:
         with tempfile.TemporaryDirectory(prefix="stage_bench-") as folder:
             for name in names.get(options.target, [options.target]):
@@ -216,7 +223,7 @@ def _write_settings(folder: Path, sources: Path, target: Target) -> None:
     )
 
 
-def _digest(named: Path | None) -> str:
+def digest_of(named: Path | None) -> str:
     """Of all that decides what is built, so that nothing is built twice."""
     digest = hashlib.sha256(f"{libjpeg_turbo.SHA256} {named and named.resolve()}".encode())
     for file in sorted(HERE.iterdir()):
@@ -233,6 +240,4 @@ def _noted(note: Path) -> str:
 
 
 if __name__ == "__main__":
-    if shutil.which(sys.executable) is None:
-        sys.exit("Python does not know where it is; call it by its full path.")
     sys.exit(main())

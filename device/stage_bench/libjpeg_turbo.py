@@ -123,7 +123,7 @@ def _from_debian() -> bytes:
     with tempfile.TemporaryDirectory(prefix="libjpeg-turbo-") as folder:
         scratch = Path(folder)
         (scratch / "lists" / "partial").mkdir(parents=True)
-        (scratch / "sources.list").write_text(_source_lists(Path("/etc/apt")))
+        (scratch / "sources.list").write_text(source_lists(Path("/etc/apt")))
         apt = [
             "apt-get", "-q",
             "-o", f"Dir::Etc::sourcelist={scratch / 'sources.list'}",
@@ -142,7 +142,7 @@ def _from_debian() -> bytes:
         return archives[0].read_bytes()
 
 
-def _source_lists(folder: Path) -> str:
+def source_lists(folder: Path) -> str:
     """The machine's repositories of Debian or Ubuntu, for source packages, one a line.
 
     Nothing of the machine is changed: the list is apt's for one command.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ SCALES = (1, 2, 4, 8)
 
 MOST_SIDE, MOST_EDGE = 8192, 1_000_000
 """Of an input and of a crop, in pixels; ``options.c`` has the same."""
+
+MOST_MEMORY_MB = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,16 @@ class StageBenchRequest:
                 f"an input of {self.width}x{self.height} pixels cannot be made on the phone; give "
                 f"sides of 1 to {MOST_SIDE}."
             )
-        if self.channels not in (1, 3) or not self.low < self.high or self.memory_mb < 1:
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if self.channels not in (1, 3) or not finite or not self.low < self.high:
             raise MeasurementError(
-                f"{self.channels} channels from {self.low:g} to {self.high:g} in {self.memory_mb} "
-                "MB cannot be made on the phone; give 1 or 3 channels, LOW < HIGH and some memory."
+                f"{self.channels} channels from {self.low:g} to {self.high:g} cannot be made on "
+                "the phone; give 1 or 3 channels and LOW < HIGH."
+            )
+        if not 1 <= self.memory_mb <= MOST_MEMORY_MB:
+            raise MeasurementError(
+                f"{self.memory_mb} MB cannot be given to a photo on the phone; give 1 to "
+                f"{MOST_MEMORY_MB}."
             )
         for photo in self.photos:
             _check(photo)

@@ -29,7 +29,7 @@ class ProgramFacts:
     Attributes:
         stage_bench: format of its lines.
         libjpeg_turbo: version.
-        simd: ``NEON`` or ``none``; without, decoding takes two to three times as long.
+        simd: ``NEON`` or ``none``; without, decoding takes half as long again or more.
         abi: it is made for.
         photos: named on its command line.
         warm_up: passes that do not count.
