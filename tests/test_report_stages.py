@@ -36,6 +36,7 @@ from fer_opt.reports.stages.csv_tables import stages_csvs
 from fer_opt.reports.stages.story import in_a_sentence, tell_stages
 from fer_opt.reports.stages.summary import StagesSummary, summarise_stages
 from fer_opt.reports.stages.table_8 import table_8
+from fer_opt.reports.stages.tables import cold_table
 from fer_opt.reports.write import write_bench_reports, write_reports
 
 RUNS = {
@@ -171,6 +172,7 @@ def test_table_8_sets_the_thesis_beside_this_run():
     assert detect[4] == f"{100 * mean / 500:.0f} %"
     assert detect[7] == f"{max(photos):,.0f} ms"
     assert thesis[1][0].detail == "Haar cascade, whole photo; Python"
+    assert re.fullmatch(r"1/4\d\d", thesis[3][3].text)  # 0.3 ms of the thesis's 126.8
     assert faster[2][2].text == faster[3][2].text == "in classifying"
     assert {cell.text for cell in faster[2][3:]} == {"–"}
 
@@ -194,6 +196,20 @@ def test_the_page_answers_first_what_the_reader_asks_first():
         "Hahn and Meeker",
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def test_the_cold_pass_stands_apart_with_a_verdict_of_its_own():
+    table = cold_table(summary_of("host"))
+    assert table is not None
+    rows = table.groups[0][1]
+    assert [row[0].text for row in rows][-3:] == [
+        "Total, photo with one face", "Total, any photo", "To start",
+    ]  # fmt: skip
+    detect = next(row for row in rows if row[0].text == "Face detection")
+    assert float(detect[5].text.split("\u00a0")[0]) == pytest.approx(1.4, rel=0.05)
+    assert rows[-3][6].text == "not enough photos to say"
+    assert cold_table(summary_of("cold only")) is None  # Table 8 has it then
+    assert cold_table(summary_of("emulated")) is None
 
 
 @pytest.mark.parametrize("name", ["phone", "virtual"])
