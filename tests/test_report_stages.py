@@ -193,7 +193,8 @@ def test_the_page_answers_first_what_the_reader_asks_first():
         "19 of 20 one-face photos", "least 0.81", "happy with the thesis’s way, neutral",
         "20 with one face, 3 with none and 2 with several", "5 fresh processes",
         "once cold and twice warm", "The stages add up to the clock of the whole photo within",
-        "Hahn and Meeker",
+        "Hahn and Meeker", "25 photos", run_of("host").pipelines[1].model_sha256,
+        "0123456789abcdef", run_of("host").photos.fingerprint,
     ):  # fmt: skip
         assert wanted in text, wanted
 

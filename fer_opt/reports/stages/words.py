@@ -12,7 +12,6 @@ from fer_opt.reports.tables import Tone
 __all__ = [
     "STAGE_TITLES",
     "STAGE_WORDS",
-    "THESIS_TOTAL_MS",
     "device_badge",
     "megapixels",
     "on_device",
@@ -44,8 +43,6 @@ STAGE_TITLES = dict(
     zip(STAGES, (str(row["step"]) for row in published_table(8).records()), strict=False)
 )
 """As the thesis's Table 8 prints them."""
-
-THESIS_TOTAL_MS = published_stages()["total"][0]
 
 
 def device_badge(device: DeviceFacts) -> tuple[str, Tone] | None:
