@@ -229,6 +229,43 @@ def test_a_stage_that_was_not_run_says_why_and_the_total_is_at_least(name):
     assert all(cell.text.startswith("≥") for row in totals for cell in row[4:8])
 
 
+def test_a_network_that_was_timed_apart_is_not_judged_over_photos():
+    table = table_8(summary_of("phone"))
+    assert table is not None
+    classify = next(row for row in table.groups[0][1] if row[0].text == "Classifying")
+    assert classify[2].detail == "the same for every photo"
+    assert "±" not in classify[2].text
+    assert {cell.text for cell in classify[5:8]} == {"–"}
+    assert classify[8].text == "not by photo"
+    assert any("Timed apart from the photos: classifying." in note for note in table.notes)
+    assert "Timed apart" not in page_of("host")[1].text
+
+
+def test_photos_of_which_nothing_was_timed_do_not_count():
+    run = run_of("phone")
+    (pipeline,) = run.pipelines
+    only = [
+        replace(one, pass_index=1, stages_ms={
+            name: ms for name, ms in one.stages_ms.items() if name == "classify"
+        })
+        for one in pipeline.passes
+    ]  # fmt: skip
+    ways = tuple(
+        way if way.stage == "classify" else replace(way, runner="", not_run="No program.")
+        for way in pipeline.ways
+    )
+    bare = replace(run, pipelines=(replace(pipeline, passes=tuple(only), ways=ways),))
+    (summary,) = summarise_stages((bare,), 500.0)
+    main = summary.timed[0].main
+    assert main.any_photo.photos == 20  # those without a face were never classified
+    assert main.lacks == ("bitmap", "detect", "resize", "grey")
+    text = Page(render_bench_html(bench_of(bare))).text
+    assert (
+        "retrieving the bitmap, face detection, resizing and grey conversion is missing" not in text
+    )
+    assert "without retrieving the bitmap, face detection, resizing and grey conversion" in text
+
+
 def test_too_slow_a_phone_fails_with_25_photos():
     text = page_of("real phone, whole")[1].text
     assert "✗ fail" in text

@@ -40,7 +40,7 @@ def photos_chart(summary: StagesSummary, one: PipelineSummary, number: int) -> C
         for place, photo in enumerate(photos, 1)
         if photo.faces != 1 and len(photos) <= COUNTED_FACES
     ]
-    longest = max([float(row["end"]) for row in bars] or [1e-6])
+    longest = max(1e-6, *(float(row["end"]) for row in bars))
     near = summary.target_ms <= 1.5 * longest
     top = max(longest, summary.target_ms) if near else longest
     x = alt.X(

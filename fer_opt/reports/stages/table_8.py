@@ -32,6 +32,7 @@ __all__ = [
 
 Row = tuple[Cell, ...]
 NOTHING = Cell("–", tone="muted")
+APART = "the same for every photo"
 
 TOTAL = "Total, photo with one face"
 TOTAL_ANY = "Total, any photo"
@@ -93,8 +94,11 @@ def _stage_row(summary: StagesSummary, row: StageRow, printed: tuple[float, floa
     thesis = _thesis_cell(printed)
     if figures is None:
         return (name, thesis, _untimed(way), *(NOTHING,) * 6)
-    *cells, verdict = _figure_cells(summary, figures, printed)
-    return (name, thesis, *cells, quietly(verdict))
+    here, ratio, share, *rest, verdict = _figure_cells(summary, figures, printed)
+    if row.apart:
+        here, rest = Cell(here.text, APART), [NOTHING] * len(rest)
+        verdict = Cell("not by photo", tone="muted")
+    return (name, thesis, here, ratio, share, *rest, quietly(verdict))
 
 
 def quietly(verdict: Cell) -> Cell:
@@ -186,6 +190,13 @@ def _notes(summary: StagesSummary) -> tuple[str, ...]:
         "counts over the photos that went through it: bitmap and detection over all, the others "
         f"over those with one face. In the thesis’s column, {note[0].lower()}{note[1:]}",
     ]
+    apart = {stage: None for one in summary.timed for stage in one.main.apart}
+    if apart:
+        notes.append(
+            f"Timed apart from the photos: {listed([STAGE_WORDS[stage] for stage in apart])}. "
+            "benchmark_model gave each process one time of it, which every photo of that process "
+            "is given; how it varies from photo to photo is not in the totals."
+        )
     if summary.judged:
         notes.append(
             f"Pass: with 95 % confidence, 95 % of photos like these take at most {target}. Fail: "

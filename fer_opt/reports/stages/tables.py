@@ -60,7 +60,7 @@ def _cold_rows(one: PipelineSummary, cold: PhaseSummary, judged: bool) -> tuple[
             quietly(verdict_cell(row.figures.verdict, judged)),
         )
         for row, beside in zip(cold.stages, warm.stages, strict=True)
-        if row.figures is not None
+        if row.figures is not None and not row.apart
     ]
     beside_totals = named_totals(warm)
     for name, total in named_totals(cold).items():

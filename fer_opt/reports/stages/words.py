@@ -63,7 +63,7 @@ def on_device(device: DeviceFacts) -> str:
 
 def spread(mean_ms: float, sd_ms: float | None) -> str:
     """Mean and standard deviation as Table 8 gives them, the unit said once."""
-    if sd_ms is None:
+    if not sd_ms:
         return f"{significant(mean_ms)}{NBSP}ms"
     return f"{significant(mean_ms)}{NBSP}±{NBSP}{significant(sd_ms)}{NBSP}ms"
 
