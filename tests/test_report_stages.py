@@ -233,7 +233,7 @@ def test_a_network_that_was_timed_apart_is_not_judged_over_photos():
     table = table_8(summary_of("phone"))
     assert table is not None
     classify = next(row for row in table.groups[0][1] if row[0].text == "Classifying")
-    assert classify[2].detail == "the same for every photo"
+    assert classify[2].detail == "timed apart"
     assert "±" not in classify[2].text
     assert {cell.text for cell in classify[5:8]} == {"–"}
     assert classify[8].text == "not by photo"

@@ -32,7 +32,7 @@ __all__ = [
 
 Row = tuple[Cell, ...]
 NOTHING = Cell("–", tone="muted")
-APART = "the same for every photo"
+APART = "timed apart"
 
 TOTAL = "Total, photo with one face"
 TOTAL_ANY = "Total, any photo"
