@@ -36,6 +36,7 @@ from fer_opt.reports.stages.csv_tables import stages_csvs
 from fer_opt.reports.stages.story import in_a_sentence, tell_stages
 from fer_opt.reports.stages.summary import StagesSummary, summarise_stages
 from fer_opt.reports.stages.table_8 import table_8
+from fer_opt.reports.stages.tables import cold_table
 from fer_opt.reports.write import write_bench_reports, write_reports
 
 RUNS = {
@@ -171,6 +172,7 @@ def test_table_8_sets_the_thesis_beside_this_run():
     assert detect[4] == f"{100 * mean / 500:.0f} %"
     assert detect[7] == f"{max(photos):,.0f} ms"
     assert thesis[1][0].detail == "Haar cascade, whole photo; Python"
+    assert re.fullmatch(r"1/4\d\d", thesis[3][3].text)  # 0.3 ms of the thesis's 126.8
     assert faster[2][2].text == faster[3][2].text == "in classifying"
     assert {cell.text for cell in faster[2][3:]} == {"–"}
 
@@ -191,9 +193,24 @@ def test_the_page_answers_first_what_the_reader_asks_first():
         "19 of 20 one-face photos", "least 0.81", "happy with the thesis’s way, neutral",
         "20 with one face, 3 with none and 2 with several", "5 fresh processes",
         "once cold and twice warm", "The stages add up to the clock of the whole photo within",
-        "Hahn and Meeker",
+        "Hahn and Meeker", "25 photos", run_of("host").pipelines[1].model_sha256,
+        "0123456789abcdef", run_of("host").photos.fingerprint,
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def test_the_cold_pass_stands_apart_with_a_verdict_of_its_own():
+    table = cold_table(summary_of("host"))
+    assert table is not None
+    rows = table.groups[0][1]
+    assert [row[0].text for row in rows][-3:] == [
+        "Total, photo with one face", "Total, any photo", "To start",
+    ]  # fmt: skip
+    detect = next(row for row in rows if row[0].text == "Face detection")
+    assert float(detect[5].text.split("\u00a0")[0]) == pytest.approx(1.4, rel=0.05)
+    assert rows[-3][6].text == "not enough photos to say"
+    assert cold_table(summary_of("cold only")) is None  # Table 8 has it then
+    assert cold_table(summary_of("emulated")) is None
 
 
 @pytest.mark.parametrize("name", ["phone", "virtual"])
@@ -210,6 +227,43 @@ def test_a_stage_that_was_not_run_says_why_and_the_total_is_at_least(name):
     assert table is not None
     totals = table.groups[0][1][-2:]
     assert all(cell.text.startswith("≥") for row in totals for cell in row[4:8])
+
+
+def test_a_network_that_was_timed_apart_is_not_judged_over_photos():
+    table = table_8(summary_of("phone"))
+    assert table is not None
+    classify = next(row for row in table.groups[0][1] if row[0].text == "Classifying")
+    assert classify[2].detail == "timed apart"
+    assert "±" not in classify[2].text
+    assert {cell.text for cell in classify[5:8]} == {"–"}
+    assert classify[8].text == "not by photo"
+    assert any("Timed apart from the photos: classifying." in note for note in table.notes)
+    assert "Timed apart" not in page_of("host")[1].text
+
+
+def test_photos_of_which_nothing_was_timed_do_not_count():
+    run = run_of("phone")
+    (pipeline,) = run.pipelines
+    only = [
+        replace(one, pass_index=1, stages_ms={
+            name: ms for name, ms in one.stages_ms.items() if name == "classify"
+        })
+        for one in pipeline.passes
+    ]  # fmt: skip
+    ways = tuple(
+        way if way.stage == "classify" else replace(way, runner="", not_run="No program.")
+        for way in pipeline.ways
+    )
+    bare = replace(run, pipelines=(replace(pipeline, passes=tuple(only), ways=ways),))
+    (summary,) = summarise_stages((bare,), 500.0)
+    main = summary.timed[0].main
+    assert main.any_photo.photos == 20  # those without a face were never classified
+    assert main.lacks == ("bitmap", "detect", "resize", "grey")
+    text = Page(render_bench_html(bench_of(bare))).text
+    assert (
+        "retrieving the bitmap, face detection, resizing and grey conversion is missing" not in text
+    )
+    assert "without retrieving the bitmap, face detection, resizing and grey conversion" in text
 
 
 def test_too_slow_a_phone_fails_with_25_photos():

@@ -14,8 +14,9 @@ from fer_opt.reports.stages.summary import PipelineSummary, StagesSummary
 __all__ = ["WAYS_TO_TRY", "Change", "Faster", "change_first"]
 
 WAYS_TO_TRY = {
-    "bitmap": "decode at a scale (JPEG’s own 1/2, 1/4 or 1/8), no larger than detection needs",
-    "detect": "detect on a smaller image and crop from the large one, or with a small network such "
+    "bitmap": "decode at a scale (JPEG’s own 1/2, 1/4 or 1/8), as small as detection and the crop "
+    "allow",
+    "detect": "seek in a smaller image or larger faces only, or detect with a small network such "
     "as BlazeFace (any TFLite detector)",
     "resize": "fuse it into the classifier’s graph",
     "grey": "fuse it into the classifier’s graph, where the scaling of an int8 model costs nothing",

@@ -54,6 +54,16 @@ class StageRow:
     figures: Figures | None
     share: float | None
 
+    @property
+    def apart(self) -> bool:
+        """Whether it was not timed photo by photo, and every photo has the same time of it.
+
+        ``benchmark_model`` times a network on a few inputs; a network's work does not depend on
+        them, so each photo is given the process's time. Such times tell nothing over photos.
+        """
+        one_time = self.figures is not None and not self.figures.sd_ms
+        return self.way.runner == "benchmark_model" and one_time
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseSummary:
@@ -89,6 +99,11 @@ class PhaseSummary:
         """Stages that some photo goes through and that were not timed."""
         found = {stage for one in self.photos for stage in one.lacks}
         return tuple(stage for stage in STAGES if stage in found)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Stages that were not timed photo by photo, see :attr:`StageRow.apart`."""
+        return tuple(row.way.stage for row in self.stages if row.apart)
 
     @property
     def largest(self) -> StageRow | None:

@@ -18,10 +18,11 @@ def stages_blocks(runs: Sequence[StagesSummary], level: int) -> list[str]:
 
 def _page(page: StagesPage, level: int) -> list[str]:
     story = page.story
-    folded = [table for table in (page.slowest, page.cold) if table is not None]
+    folded = [table for table in (page.slowest, page.cold, *page.facts) if table is not None]
     return [
         f"{'#' * level} {escaped(page.label)}",
         " ".join(f"**{escaped(text)}**" for text, _ in page.badges),
+        escaped(" · ".join(page.about)),
         f"> **{escaped(story.banner)}**" if story.banner else "",
         f"**Unfinished.** {escaped(story.unfinished)}" if story.unfinished else "",
         f"**{escaped(story.headline)}**",

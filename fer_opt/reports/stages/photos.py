@@ -52,11 +52,13 @@ class PhotoTimes:
 def photo_times(pipeline: PipelineTimes, photos: PhotoSet, phase: Phase) -> tuple[PhotoTimes, ...]:
     """Each photo's times, in the order the photos first appear; none without passes of ``phase``.
 
-    The times must be usable, see :func:`unusable`.
+    A photo of which no program timed anything has no datum and is left out. The times must be
+    usable, see :func:`unusable`.
     """
     by_photo: dict[str, list[PhotoPass]] = {}
     for one in pipeline.passes:
-        if (one.pass_index == 0) == (phase == "cold"):
+        timed = one.stages_ms or one.total_ms is not None
+        if timed and (one.pass_index == 0) == (phase == "cold"):
             by_photo.setdefault(one.photo, []).append(one)
     inside = {way.stage for way in pipeline.ways if way.within}
     return tuple(

@@ -160,7 +160,7 @@ def _within(verdict: Verdict) -> str:
 
 def _why_open(verdict: Verdict, lacks: str) -> str:
     if verdict.at_least:
-        return f", but {lacks} is missing from that, so it cannot pass"
+        return f", but that is without {lacks} and cannot pass"
     if verdict.over > 0.05 * verdict.photos:
         return f"; not enough photos to say, {verdict.fails_at:,} longer ones would fail"
     return (

@@ -20,10 +20,19 @@ from fer_opt.reports.stages.words import (
 )
 from fer_opt.reports.tables import Cell, Column, Table
 
-__all__ = ["NOTHING", "TOTAL", "TOTAL_ANY", "Row", "pipeline_heading", "table_8"]
+__all__ = [
+    "NOTHING",
+    "Row",
+    "named_totals",
+    "pipeline_heading",
+    "quietly",
+    "table_8",
+    "verdict_cell",
+]
 
 Row = tuple[Cell, ...]
 NOTHING = Cell("–", tone="muted")
+APART = "timed apart"
 
 TOTAL = "Total, photo with one face"
 TOTAL_ANY = "Total, any photo"
@@ -65,11 +74,18 @@ def _rows(summary: StagesSummary, phase: PhaseSummary) -> tuple[Row, ...]:
     published = published_stages()
     rows = [_stage_row(summary, row, published[row.way.stage]) for row in phase.stages]
     lacks = listed([STAGE_WORDS[stage] for stage in phase.lacks]) if phase.lacks else ""
-    if phase.one_face is not None:
-        rows.append(_total_row(summary, TOTAL, phase.one_face, published["total"], lacks))
-    if phase.one_face is None or phase.any_photo.photos > phase.one_face.photos:
-        rows.append(_total_row(summary, TOTAL_ANY, phase.any_photo, None, lacks))
+    for name, figures in named_totals(phase).items():
+        printed = published["total"] if name == TOTAL else None
+        rows.append(_total_row(summary, name, figures, printed, lacks))
     return tuple(rows)
+
+
+def named_totals(phase: PhaseSummary) -> dict[str, Figures]:
+    """The totals worth a row: of photos with one face, and of any where there are others."""
+    found = {} if phase.one_face is None else {TOTAL: phase.one_face}
+    if phase.any_photo.photos > phase.total.photos or phase.one_face is None:
+        found[TOTAL_ANY] = phase.any_photo
+    return found
 
 
 def _stage_row(summary: StagesSummary, row: StageRow, printed: tuple[float, float]) -> Row:
@@ -78,10 +94,16 @@ def _stage_row(summary: StagesSummary, row: StageRow, printed: tuple[float, floa
     thesis = _thesis_cell(printed)
     if figures is None:
         return (name, thesis, _untimed(way), *(NOTHING,) * 6)
-    *cells, verdict = _figure_cells(summary, figures, printed)
-    # What a stage lacks for a verdict is said quietly: the total's is the one that counts.
-    quiet = replace(verdict, tone="muted") if verdict.tone == "warn" else verdict
-    return (name, thesis, *cells, quiet)
+    here, ratio, share, *rest, verdict = _figure_cells(summary, figures, printed)
+    if row.apart:
+        here, rest = Cell(here.text, APART), [NOTHING] * len(rest)
+        verdict = Cell("not by photo", tone="muted")
+    return (name, thesis, here, ratio, share, *rest, quietly(verdict))
+
+
+def quietly(verdict: Cell) -> Cell:
+    """A stage's open verdict, said quietly: the total's is the one that counts."""
+    return replace(verdict, tone="muted") if verdict.tone == "warn" else verdict
 
 
 def _how(way: StageWay) -> str:
@@ -118,7 +140,7 @@ def _figure_cells(
 ) -> Row:
     photos = f"{figures.photos:,} photo{'s' if figures.photos != 1 else ''}"
     least = "≥\u00a0" if figures.verdict.at_least else ""
-    ratio = Cell(f"{least}{times(figures.mean_ms / printed[0])}") if printed else NOTHING
+    ratio = Cell(least + _ratio(figures.mean_ms / printed[0])) if printed else NOTHING
     return (
         Cell(f"{least}{spread(figures.mean_ms, figures.sd_ms)}", photos),
         ratio,
@@ -126,11 +148,17 @@ def _figure_cells(
         Cell(least + milliseconds(figures.median_ms)),
         Cell(least + milliseconds(figures.p95_ms), f"90th: {milliseconds(figures.p90_ms)}"),
         Cell(least + milliseconds(figures.max_ms)),
-        _verdict_cell(figures.verdict, summary.judged),
+        verdict_cell(figures.verdict, summary.judged),
     )
 
 
-def _verdict_cell(verdict: Verdict, judged: bool) -> Cell:
+def _ratio(ratio: float) -> str:
+    """As a multiple; far below 1 as a fraction, which is easier to read than its zeros."""
+    return f"1/{significant(1 / ratio)}" if 0 < ratio < 0.1 else times(ratio)
+
+
+def verdict_cell(verdict: Verdict, judged: bool) -> Cell:
+    """Pass, fail, or what an answer lacks; no verdict on times of another machine."""
     if not judged:
         return Cell("not judged", "a computer’s time", "muted")
     over = f"{verdict.over:,} of {verdict.photos:,} longer"
@@ -162,6 +190,13 @@ def _notes(summary: StagesSummary) -> tuple[str, ...]:
         "counts over the photos that went through it: bitmap and detection over all, the others "
         f"over those with one face. In the thesis’s column, {note[0].lower()}{note[1:]}",
     ]
+    apart = {stage: None for one in summary.timed for stage in one.main.apart}
+    if apart:
+        notes.append(
+            f"Timed apart from the photos: {listed([STAGE_WORDS[stage] for stage in apart])}. "
+            "benchmark_model gave each process one time of it, which every photo of that process "
+            "is given; how it varies from photo to photo is not in the totals."
+        )
     if summary.judged:
         notes.append(
             f"Pass: with 95 % confidence, 95 % of photos like these take at most {target}. Fail: "

@@ -6,10 +6,17 @@ import statistics
 from collections.abc import Sequence
 
 from fer_opt.device.stage_timing import PipelineAgreement
-from fer_opt.reports.formats import count, milliseconds, percent, times
+from fer_opt.reports.formats import count, milliseconds, percent, significant, times
 from fer_opt.reports.stages.figures import Figures, PhaseSummary
 from fer_opt.reports.stages.summary import PipelineSummary, StagesSummary
-from fer_opt.reports.stages.table_8 import NOTHING, TOTAL, TOTAL_ANY, Row, pipeline_heading
+from fer_opt.reports.stages.table_8 import (
+    NOTHING,
+    Row,
+    named_totals,
+    pipeline_heading,
+    quietly,
+    verdict_cell,
+)
 from fer_opt.reports.stages.tail import TailPhoto, tail_of
 from fer_opt.reports.stages.words import STAGE_TITLES, STAGE_WORDS, megapixels, spread
 from fer_opt.reports.tables import Cell, Column, Table
@@ -29,8 +36,11 @@ def cold_table(summary: StagesSummary) -> Table | None:
         Column("95th percentile", True),
         Column("Slowest", True),
         Column("Median, cold / warm", True),
+        Column(f"95 % within {significant(summary.target_ms)}\u00a0ms?"),
     )
-    groups = tuple((pipeline_heading(one), _cold_rows(one, cold)) for one, cold in shown)
+    groups = tuple(
+        (pipeline_heading(one), _cold_rows(one, cold, summary.judged)) for one, cold in shown
+    )
     notes = (
         "Cold: the first time a fresh process sees a photo. The times above are warm ones.",
         "To start: loading the detector and the classifier, once for each process, not part of a "
@@ -39,35 +49,43 @@ def cold_table(summary: StagesSummary) -> Table | None:
     return Table(f"stages-{summary.number}-cold", "The first pass, cold", columns, groups, notes)
 
 
-def _cold_rows(one: PipelineSummary, cold: PhaseSummary) -> tuple[Row, ...]:
+def _cold_rows(one: PipelineSummary, cold: PhaseSummary, judged: bool) -> tuple[Row, ...]:
     warm = one.warm
     assert warm is not None
     rows = [
-        _cold_row(STAGE_TITLES[row.way.stage], row.figures, beside.figures)
+        _cold_row(
+            STAGE_TITLES[row.way.stage],
+            row.figures,
+            beside.figures,
+            quietly(verdict_cell(row.figures.verdict, judged)),
+        )
         for row, beside in zip(cold.stages, warm.stages, strict=True)
-        if row.figures is not None
+        if row.figures is not None and not row.apart
     ]
-    rows.append(_cold_row(TOTAL if cold.one_face else TOTAL_ANY, cold.total, warm.total))
+    beside_totals = named_totals(warm)
+    for name, total in named_totals(cold).items():
+        verdict = verdict_cell(total.verdict, judged)
+        rows.append(_cold_row(name, total, beside_totals.get(name), verdict))
     start = one.pipeline.start_ms
     if start:
         told = f"{len(start):,} process{'es' if len(start) != 1 else ''}"
         rows.append(
             (Cell("To start", told), NOTHING, Cell(milliseconds(statistics.median(start))), NOTHING,
-             Cell(milliseconds(max(start))), NOTHING)
+             Cell(milliseconds(max(start))), NOTHING, NOTHING)
         )  # fmt: skip
     return tuple(rows)
 
 
-def _cold_row(name: str, cold: Figures | None, warm: Figures | None) -> Row:
-    assert cold is not None
+def _cold_row(name: str, cold: Figures, warm: Figures | None, verdict: Cell) -> Row:
     ratio = times(cold.median_ms / warm.median_ms) if warm and warm.median_ms else "–"
     return (
         Cell(name),
         Cell(spread(cold.mean_ms, cold.sd_ms), f"{cold.photos:,} photos"),
         Cell(milliseconds(cold.median_ms)),
-        Cell(milliseconds(cold.p95_ms)),
+        Cell(milliseconds(cold.p95_ms), f"90th: {milliseconds(cold.p90_ms)}"),
         Cell(milliseconds(cold.max_ms)),
         Cell(ratio),
+        verdict,
     )
 
 

@@ -12,7 +12,6 @@ from fer_opt.reports.tables import Tone
 __all__ = [
     "STAGE_TITLES",
     "STAGE_WORDS",
-    "THESIS_TOTAL_MS",
     "device_badge",
     "megapixels",
     "on_device",
@@ -45,8 +44,6 @@ STAGE_TITLES = dict(
 )
 """As the thesis's Table 8 prints them."""
 
-THESIS_TOTAL_MS = published_stages()["total"][0]
-
 
 def device_badge(device: DeviceFacts) -> tuple[str, Tone] | None:
     """What must be said wherever times of this device are shown; None for a real phone."""
@@ -66,7 +63,7 @@ def on_device(device: DeviceFacts) -> str:
 
 def spread(mean_ms: float, sd_ms: float | None) -> str:
     """Mean and standard deviation as Table 8 gives them, the unit said once."""
-    if sd_ms is None:
+    if not sd_ms:
         return f"{significant(mean_ms)}{NBSP}ms"
     return f"{significant(mean_ms)}{NBSP}±{NBSP}{significant(sd_ms)}{NBSP}ms"
 
