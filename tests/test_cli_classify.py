@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -334,3 +337,53 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
     )
     assert done.stderr.splitlines()[-1] == "[]"
     assert (tmp_path / "g.html").is_file()
+
+
+COMMAND = (sys.executable, "-m", "fer_opt", "classify")
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_once_there_is_room(material, tmp_path):
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
+
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    full = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, preexec_fn=little_room
+    )
+    assert full.returncode == 2
+    assert "results.jsonl cannot be written" in full.stderr
+    assert "Traceback" not in full.stderr
+    kept = (tmp_path / "runs/classify/results.jsonl").read_bytes()
+    kept = kept[: kept.rindex(b"\n") + 1]
+    assert kept.count(b"\n") > 1
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"{kept.count(bytes([10])) - 1} photos had been classified before" in done.stderr
+    assert (tmp_path / "runs/classify/results.jsonl").read_bytes().startswith(kept)
+    assert len(results(tmp_path / "runs/classify")) == len(SHOWN)
+
+
+def test_a_terminal_without_emoji_gets_question_marks(material, tmp_path):
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    plain = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, env=plain, check=True)
+    out = done.stdout.decode("latin-1")
+    assert re.search(r"^\? happy +\d+% .*one0\.jpg$", out, re.M)
+    assert "several faces" in out
+
+
+def test_results_go_to_the_file_they_are_sent_to_while_bars_are_drawn(material, tmp_path):
+    terminal, end = pty.openpty()
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    with (tmp_path / "told.txt").open("wb") as told:
+        process = subprocess.Popen(words, cwd=tmp_path, stdout=told, stderr=end)
+    os.close(end)
+    drawn = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal nobody has open so
+        while piece := os.read(terminal, 4096):
+            drawn += piece
+    os.close(terminal)
+    assert process.wait(60) == 0
+    assert b"Classifying" in drawn
+    assert b"one0.jpg" not in drawn
+    lines = (tmp_path / "told.txt").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if re.search(r"\d ms  .", line)]) == 10
