@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from photo_folders import SHOWN, brightness_content, brightness_model, portrait, write_photos
+from stage_detectors import blazeface_raw, constants, detector_file
 
 from fer_opt.cli import main
 from fer_opt.convention import AFFECTNET_LABELS
@@ -232,6 +233,17 @@ def test_a_torn_last_line_is_done_again_and_a_damaged_one_refused(material, fer_
     assert path.read_text() == "somebody's notes"
 
 
+def test_what_a_kill_left_half_written_is_removed(material, fer_opt):
+    portrait(0.1).save("a.jpg")
+    half = Path("runs/classify/.results.json.x1y2")
+    half.parent.mkdir(parents=True)
+    half.write_text("{")
+    assert fer_opt("a.jpg", "--model", material / "bright.tflite")[0] == 0
+    assert {path.name for path in half.parent.iterdir()} == {
+        ".lock", "results.csv", "results.json", "results.jsonl",
+    }  # fmt: skip
+
+
 def test_names_of_files_are_only_names(material, fer_opt, tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -387,3 +399,21 @@ def test_results_go_to_the_file_they_are_sent_to_while_bars_are_drawn(material, 
     assert b"one0.jpg" not in drawn
     lines = (tmp_path / "told.txt").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if re.search(r"\d ms  .", line)]) == 10
+
+
+def test_a_detector_of_the_user_s_takes_the_cascade_s_place(material, fer_opt, tmp_path):
+    # Its one face is in the middle of whatever it sees.
+    raw = blazeface_raw(896, {2 * (8 * 16 + 8): (-4.0, -4.0, 64.0, 64.0, 3.0)})
+    face = detector_file(tmp_path / "face.tflite", 128, constants(*raw))
+    words = [material / "photos", "--model", material / "bright.tflite", "--detector", face]
+    code, _, err = fer_opt(*words)
+    assert code == 0, err
+    found = results()
+    assert {label(found[name]) for name in ("torn.jpg", "words.jpg")} == {"unreadable"}
+    assert all(len(item["faces"]) == 1 for item in found.values() if not item["reason"])
+    assert found["wall.bmp"]["label"]
+    saved = json.loads(Path("runs/classify/results.json").read_text())
+    assert saved["made_with"]["detector"] == "face.tflite"
+    code, _, err = fer_opt(*words[:-2])
+    assert code == 2
+    assert "--detector face.tflite" in err
