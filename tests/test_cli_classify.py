@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from photo_folders import SHOWN, brightness_content, brightness_model, portrait, write_photos
+from stage_detectors import blazeface_raw, constants, detector_file
 
 from fer_opt.cli import main
 from fer_opt.convention import AFFECTNET_LABELS
@@ -229,6 +233,17 @@ def test_a_torn_last_line_is_done_again_and_a_damaged_one_refused(material, fer_
     assert path.read_text() == "somebody's notes"
 
 
+def test_what_a_kill_left_half_written_is_removed(material, fer_opt):
+    portrait(0.1).save("a.jpg")
+    half = Path("runs/classify/.results.json.x1y2")
+    half.parent.mkdir(parents=True)
+    half.write_text("{")
+    assert fer_opt("a.jpg", "--model", material / "bright.tflite")[0] == 0
+    assert {path.name for path in half.parent.iterdir()} == {
+        ".lock", "results.csv", "results.json", "results.jsonl",
+    }  # fmt: skip
+
+
 def test_names_of_files_are_only_names(material, fer_opt, tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -334,3 +349,71 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
     )
     assert done.stderr.splitlines()[-1] == "[]"
     assert (tmp_path / "g.html").is_file()
+
+
+COMMAND = (sys.executable, "-m", "fer_opt", "classify")
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_once_there_is_room(material, tmp_path):
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
+
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    full = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, preexec_fn=little_room
+    )
+    assert full.returncode == 2
+    assert "results.jsonl cannot be written" in full.stderr
+    assert "Traceback" not in full.stderr
+    kept = (tmp_path / "runs/classify/results.jsonl").read_bytes()
+    kept = kept[: kept.rindex(b"\n") + 1]
+    assert kept.count(b"\n") > 1
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"{kept.count(bytes([10])) - 1} photos had been classified before" in done.stderr
+    assert (tmp_path / "runs/classify/results.jsonl").read_bytes().startswith(kept)
+    assert len(results(tmp_path / "runs/classify")) == len(SHOWN)
+
+
+def test_a_terminal_without_emoji_gets_question_marks(material, tmp_path):
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    plain = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, env=plain, check=True)
+    out = done.stdout.decode("latin-1")
+    assert re.search(r"^\? happy +\d+% .*one0\.jpg$", out, re.M)
+    assert "several faces" in out
+
+
+def test_results_go_to_the_file_they_are_sent_to_while_bars_are_drawn(material, tmp_path):
+    terminal, end = pty.openpty()
+    words = [*COMMAND, str(material / "photos"), "--model", str(material / "bright.tflite")]
+    with (tmp_path / "told.txt").open("wb") as told:
+        process = subprocess.Popen(words, cwd=tmp_path, stdout=told, stderr=end)
+    os.close(end)
+    drawn = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal nobody has open so
+        while piece := os.read(terminal, 4096):
+            drawn += piece
+    os.close(terminal)
+    assert process.wait(60) == 0
+    assert b"Classifying" in drawn
+    assert b"one0.jpg" not in drawn
+    lines = (tmp_path / "told.txt").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if re.search(r"\d ms  .", line)]) == 10
+
+
+def test_a_detector_of_the_user_s_takes_the_cascade_s_place(material, fer_opt, tmp_path):
+    # Its one face is in the middle of whatever it sees.
+    raw = blazeface_raw(896, {2 * (8 * 16 + 8): (-4.0, -4.0, 64.0, 64.0, 3.0)})
+    face = detector_file(tmp_path / "face.tflite", 128, constants(*raw))
+    words = [material / "photos", "--model", material / "bright.tflite", "--detector", face]
+    code, _, err = fer_opt(*words)
+    assert code == 0, err
+    found = results()
+    assert {label(found[name]) for name in ("torn.jpg", "words.jpg")} == {"unreadable"}
+    assert all(len(item["faces"]) == 1 for item in found.values() if not item["reason"])
+    assert found["wall.bmp"]["label"]
+    saved = json.loads(Path("runs/classify/results.json").read_text())
+    assert saved["made_with"]["detector"] == "face.tflite"
+    code, _, err = fer_opt(*words[:-2])
+    assert code == 2
+    assert "--detector face.tflite" in err

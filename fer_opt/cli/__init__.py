@@ -6,6 +6,7 @@ Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import sys
 
 from fer_opt.cli.app import app
@@ -19,6 +20,10 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; errors become one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal or file of another encoding lacks becomes a question mark.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         app()
     except FerOptError as exc:

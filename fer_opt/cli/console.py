@@ -156,9 +156,7 @@ def print_line(start: str, path: str) -> None:
     room = _out.width - cell_len(start)
     while cell_len(path) > room:
         path = f"…{path[2:]}" if path.startswith("…") else f"…{path[1:]}"
-    # A terminal or file of another encoding may have no emoji.
-    line = f"{start}{path}".encode(_out.encoding, "replace").decode(_out.encoding)
-    _out.print(Text(line), crop=False, no_wrap=True, overflow="ignore")
+    _out.print(Text(f"{start}{path}"), crop=False, no_wrap=True, overflow="ignore")
 
 
 def print_pieces(pieces: Iterable[str]) -> None:

@@ -109,8 +109,7 @@ def classify_photos(
         make_folder(request.gallery.parent)
     with locked(out), open_store(out, made_with, fresh=request.fresh) as store:
         work = _Work(request, found.photos, only, made_with, store)
-        if request.fresh:
-            work.forget_tables()
+        work.tidy()
         try:
             work.classify(pipeline, on_result, progress)
         except KeyboardInterrupt:
@@ -168,10 +167,13 @@ class _Work:
                     on_result(result)
                 advance(1)
 
-    def forget_tables(self) -> None:
-        """Remove what was written from results that are forgotten now."""
+    def tidy(self) -> None:
+        """Remove what a kill left half written, and tables of results that are forgotten now."""
         for name in (JSON_NAME, CSV_NAME):
-            (self._request.out / name).unlink(missing_ok=True)
+            if self._request.fresh:
+                (self._request.out / name).unlink(missing_ok=True)
+            for half in self._request.out.glob(f".{name}.*"):
+                half.unlink(missing_ok=True)
 
     def write_tables(self, *, complete: bool) -> None:
         """Write ``results.json`` and ``results.csv`` from what has been done."""

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -62,26 +63,28 @@ def open_store(folder: Path, made_with: MadeWith, *, fresh: bool) -> Iterator[Re
     path = folder / STORE_NAME
     with contextlib.ExitStack() as stack:
         try:
-            mode = "w+b" if fresh or not path.exists() else "r+b"
-            handle: BinaryIO = stack.enter_context(path.open(mode))  # type: ignore[assignment]
-            places = _read_places(path, handle, made_with)
+            # Nothing is buffered on the way out: what is written is there, and nothing is left over
+            # that a full disk would refuse when the file is closed.
+            target = stack.enter_context(path.open("wb" if fresh else "ab", buffering=0))
+            source = stack.enter_context(path.open("rb"))
+            places = _read_places(path, source, made_with)
             if places is None:
-                handle.seek(0)
-                handle.truncate()
-                handle.write(_line({"format": FORMAT, **asdict(made_with)}))
-                handle.flush()
+                target.truncate(0)
+                _write(target, {"format": FORMAT, **asdict(made_with)})
         except OSError as exc:
             raise OutputError(
                 f"{path} cannot be written ({exc.strerror or exc}); choose another --out."
             ) from exc
-        yield ResultStore(path, handle, places or {})
+        yield ResultStore(path, source, target, places or {})
 
 
 class ResultStore:
     """What is known of each photo so far."""
 
-    def __init__(self, path: Path, handle: BinaryIO, places: dict[str, _Place]) -> None:
-        self._path, self._handle, self._places = path, handle, places
+    def __init__(
+        self, path: Path, source: BinaryIO, target: FileIO, places: dict[str, _Place]
+    ) -> None:
+        self._path, self._source, self._target, self._places = path, source, target, places
 
     def is_done(self, photo: Path) -> bool:
         """Whether the photo is known and its file the same: size and time of change.
@@ -109,10 +112,8 @@ class ResultStore:
             if (known.outcome, known.reason) == (result.outcome, result.reason):
                 return
         try:
-            offset = self._handle.seek(0, os.SEEK_END)
-            facts = dict(zip(LOOKS, looks, strict=True))
-            self._handle.write(_line(asdict(result) | facts))
-            self._handle.flush()
+            offset = self._target.seek(0, os.SEEK_END)
+            _write(self._target, asdict(result) | dict(zip(LOOKS, looks, strict=True)))
         except OSError as exc:
             raise OutputError(
                 f"{self._path} cannot be written ({exc.strerror or exc}); make room and run the "
@@ -122,8 +123,8 @@ class ResultStore:
 
     def find(self, photo: Path | str) -> PhotoResult:
         """The last result of a photo that is known."""
-        self._handle.seek(self._places[str(photo)].offset)
-        return _parse(json.loads(self._handle.readline()))[0]
+        self._source.seek(self._places[str(photo)].offset)
+        return _parse(json.loads(self._source.readline()))[0]
 
     def __contains__(self, photo: Path | str) -> bool:
         return str(photo) in self._places
@@ -138,14 +139,14 @@ def looks_of(photo: Path) -> Looks:
     return found.st_size, found.st_mtime_ns
 
 
-def _read_places(path: Path, handle: BinaryIO, made_with: MadeWith) -> dict[str, _Place] | None:
+def _read_places(path: Path, source: BinaryIO, made_with: MadeWith) -> dict[str, _Place] | None:
     """Places by photo, the torn last line of a killed run cut off; None where nothing is there."""
     places: dict[str, _Place] = {}
     offset = 0
-    for number, line in enumerate(handle, start=1):
+    for number, line in enumerate(source, start=1):
         torn = not line.endswith(b"\n")
         if torn and (number > 1 or line.startswith(BEGINNING) or BEGINNING.startswith(line)):
-            handle.truncate(offset)
+            os.truncate(path, offset)
             break
         try:
             fields = json.loads(line)
@@ -179,6 +180,8 @@ def _parse(fields: dict[str, Any]) -> tuple[PhotoResult, Looks]:
     return _RESULT.validate_python(fields), (size_bytes, modified_ns)
 
 
-def _line(fields: dict[str, Any]) -> bytes:
+def _write(target: FileIO, fields: dict[str, Any]) -> None:
     # ASCII: names of files that are no Unicode survive as escapes.
-    return json.dumps(fields, allow_nan=False).encode("ascii") + b"\n"
+    line = memoryview(json.dumps(fields, allow_nan=False).encode("ascii") + b"\n")
+    while line:
+        line = line[target.write(line) :]
