@@ -47,7 +47,7 @@ def phone_ways(
             reason = f"{one.timed.called} was not timed on this phone."
             runner, why = BENCHMARK_MODEL, "" if classified else reason
         if way.within:
-            why = ""
+            runner, why = BENCHMARK_MODEL, ""
         made.append(dataclasses.replace(way, runner="" if why else runner, not_run=why))
     return tuple(made)
 
