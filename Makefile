@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test check bench clean
 
+# What times photos on the virtual phone is built first, where its sources can be had.
 demo: $(STAMP)
+	@$(BIN)/python device/stage_bench/build.py --target host || echo "going on without stage_bench"
 	$(BIN)/fer-opt demo --out runs/demo
 
 # Two at a time, as most tests wait or use one core; then those that compare times.

@@ -40,7 +40,7 @@ range = \\[-1, 1]
 
 DEMO_EXPERIMENT = """\
 name = "xcao on built-in synthetic faces"
-recipes = ["float32", "float16", "dynamic", "int8", "int16x8"]
+recipes = ["float32", "float16", "dynamic", "int8", "int16x8", "int8(input=crop)"]
 
 [model]
 architecture = "xcao"
@@ -63,6 +63,11 @@ batch = 32
 on = ["virtual"]
 rounds = 3
 runs = 5
+
+[photos]
+kind = "scenes"
+processes = 2
+warm_passes = 1
 """
 
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME.")]
@@ -107,9 +112,10 @@ def run(
 
 
 def demo(out: Out = None, fresh: Fresh = False, json: AsJson = False) -> None:
-    """Train a small model on built-in synthetic faces and report on five variants of it.
+    """Train a small model on built-in synthetic faces and report on six variants of it.
 
-    They are timed on this computer and on a virtual phone, whose times are this computer's too.
+    They are timed on this computer and on a virtual phone, whose times are this computer's too. So
+    are all five stages of classifying a photo, on 25 composed ones.
     """
     from fer_opt.experiment.specification import read_experiment
     from fer_opt.files import make_folder, write_atomically
@@ -200,6 +206,8 @@ def _summarise(record: Any) -> None:
     from fer_opt.cli.convert import megabytes
     from fer_opt.cli.phone_bench import print_phone
     from fer_opt.reports.phones.summary import summarise_phones
+    from fer_opt.reports.stages.story import in_a_sentence
+    from fer_opt.reports.stages.summary import summarise_stages
     from fer_opt.reports.statistics import summarise_latency
 
     latency = {item.model: item for item in summarise_latency(record.measurements)}
@@ -222,6 +230,9 @@ def _summarise(record: Any) -> None:
     )
     for phone in summarise_phones(record.phones, record.target_ms):
         print_phone(phone)
+    for stages in summarise_stages(record.stages, record.target_ms):
+        if sentence := in_a_sentence(stages):
+            say(sentence)
     for item in record.refused:
         say(f"WARNING: left out {item.recipe}: {item.reason}")
     for variant in record.variants:
