@@ -227,14 +227,20 @@ def test_a_network_trained_with_quantization_takes_crops(tmp_path):
             rounded, parse_recipe(text), convention, None, images, tmp_path, f"{number}.tflite"
         )
         for number, text in enumerate(
-            ["quantize_aware(0) > int8", "quantize_aware(0) > int8(input=crop)"]
+            [
+                "quantize_aware(0) > int8",
+                "quantize_aware(0) > int8(input=crop)",
+                "quantize_aware(0) > int8(io=float, input=crop)",
+            ]
         )
     ]
-    assert [variant.check.flags for variant in made] == [(), ()]
-    assert made[1].check.float_operators == {}
-    plain, fused = (Classifier(tmp_path / variant.path).predict(images) for variant in made)
-    assert np.mean(plain.argmax(axis=1) == fused.argmax(axis=1)) >= 0.99
-    assert look_inside(tmp_path / made[1].path).conversions == ()
+    assert [variant.output.dtype for variant in made] == ["int8", "int8", "float32"]
+    plain, *fused = (Classifier(tmp_path / variant.path).predict(images) for variant in made)
+    for variant, found in zip(made[1:], fused, strict=True):
+        assert variant.check.flags == ()
+        assert variant.check.float_operators == {}
+        assert look_inside(tmp_path / variant.path).conversions == ()
+        assert np.mean(plain.argmax(axis=1) == found.argmax(axis=1)) >= 0.99
 
 
 def test_ai_edge_quantizer_takes_crops(make):
