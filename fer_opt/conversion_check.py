@@ -37,6 +37,11 @@ _LIMITS = {
 }
 _INTEGER = ("int8", "int16x8")
 
+_CROP_NOTE = (
+    "It takes 8-bit RGB pixels of a face, of any size: its times hold resize, grey and scaling, "
+    "which an app does itself before every variant that takes a tensor."
+)
+
 _SWING = 16
 """How far pixels of an enlarged crop lie from the one they were, in levels of 256."""
 
@@ -106,7 +111,7 @@ def check_conversion(
     difference = float(np.max(np.abs(expected - found))) if np.isfinite(found).all() else np.inf
     agreement = float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
     flags = list(_output_flags(step, difference, agreement, found, len(samples)))
-    notes: list[str] = []
+    notes = [_CROP_NOTE] if step.takes_crops else []
     if step.name in _INTEGER:
         inside = look_inside(path)
         flags.extend(_integer_flags(census, inside))
