@@ -2,9 +2,10 @@
 
     python benchmarks/stages.py [--out runs/stages] [--photos FOLDER] [--publish docs/stages.md]
 
-Trains xcao_two_stream on 48x48 synthetic faces, makes a float32 file and an int8 one that takes the
-crop, and times three pipelines over the 25 built-in scenes (or the photos of a folder), interleaved
-in fresh processes: the thesis's way, the same one seeking large faces only, and the faster way.
+Trains xcao_two_stream on 48x48 faces framed as a detector frames them, makes a float32 file and an
+int8 one that takes the crop, and times three pipelines over the 25 built-in scenes (or the photos
+of a folder), interleaved in fresh processes: the thesis's way, the same one seeking large faces
+only, and the faster way.
 Everything is kept in the run folder as it is made; after a kill the same command goes on.
 ``--publish`` writes the tables between the markers of the page. Where a promise is broken, it is
 named and the exit code is 1.
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter
 from stages_tables import broken_promises, stages_tables
 
 from fer_opt.data.images import IMAGE_SUFFIXES
+from fer_opt.data.scene_faces import open_scene_faces
 from fer_opt.data.scenes import write_scenes
 from fer_opt.device.stage_timing import StagesRun
 from fer_opt.files import make_folder, write_atomically
@@ -41,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/stages"))
     parser.add_argument("--photos", type=Path, help="a folder; default: the built-in scenes")
     parser.add_argument("--architecture", default="xcao_two_stream")
-    parser.add_argument("--faces", type=int, default=4000, help="to train on, and to judge by")
+    parser.add_argument("--faces", type=int, default=4000, help="to train on")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--recipe", default="int8(input=crop)", help="of the faster way's file")
     parser.add_argument("--processes", type=int, default=6, help="for each pipeline")
@@ -74,9 +76,10 @@ def choose_photos(folder: Path | None, out: Path) -> tuple[list[Path], str]:
 
 def pipelines_of(wanted: argparse.Namespace) -> list[TimedPipeline]:
     """The three, with the files of one trained network."""
-    bench = prepare(
-        wanted.architecture, 48, wanted.faces, wanted.faces, wanted.epochs, wanted.out / "model"
-    )
+    count = wanted.faces
+    faces = (open_scene_faces("train", count), open_scene_faces("test", count // 4))
+    folder = wanted.out / "model"
+    bench = prepare(wanted.architecture, 48, count, count, wanted.epochs, folder, data=faces)
     plain, small = (recipe_row(bench, text) for text in ("float32", wanted.recipe))
     return [
         TimedPipeline(THESIS, bench.folder / plain.path, plain.name),
