@@ -87,11 +87,12 @@ def prepare(
     epochs: int,
     folder: Path,
     batch: int = 32,
+    data: tuple[Dataset, Dataset] | None = None,
 ) -> Bench:
     """Train an architecture on grey faces, or bring back what an earlier call trained."""
     make_folder(folder)
     convention = InputConvention(side, side, 1, 0.0, 1.0, AFFECTNET_LABELS)
-    training, test = faces(training_size, test_size)
+    training, test = data or faces(training_size, test_size)
     path = folder / "trained" / "model.keras"
     settings = TrainingSettings(epochs=epochs, batch_size=batch, data=training.facts().fingerprint)
     if path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from conftest import sharpened
 
@@ -19,6 +20,26 @@ def crop_model(folder: Path, convention: InputConvention | None = None) -> Path:
     return path
 
 
+def recipe_models(folder: Path, *recipes: str) -> list[Path]:
+    """The same network through each recipe."""
+    from fer_opt.convert import file_stem, make_variant
+    from fer_opt.data import DataSpec, batches, open_dataset
+    from fer_opt.keras_io import from_keras
+    from fer_opt.recipe import parse_recipe
+
+    convention = InputConvention(24, 24, 1, 0.0, 1.0, AFFECTNET_LABELS)
+    spec = DataSpec(kind="synthetic", split="train", size=64, image_size=24)
+    (some, _), *_ = batches(open_dataset(spec), convention, 64)
+    model = from_keras(_network(1), source="crops", format_="Keras 2", sha256="0")
+    paths = []
+    for text in recipes:
+        recipe = parse_recipe(text)
+        name = f"{file_stem(recipe)}.tflite"
+        make_variant(model, recipe, convention, some, some, folder, name)
+        paths.append(folder / name)
+    return paths
+
+
 def unlabelled() -> bytes:
     """The same file's content, without a word about its input."""
     return _content(1)
@@ -26,11 +47,18 @@ def unlabelled() -> bytes:
 
 @functools.cache
 def _content(channels: int) -> bytes:
-    from fer_opt.backend import tf, tf_keras
+    from fer_opt.backend import tf
+
+    return bytes(tf.lite.TFLiteConverter.from_keras_model(_network(channels)).convert())
+
+
+@functools.cache
+def _network(channels: int) -> Any:
+    from fer_opt.backend import tf_keras
 
     tf_keras.utils.set_random_seed(3)
     layers = tf_keras.layers
-    model = sharpened(
+    return sharpened(
         tf_keras.Sequential(
             [
                 layers.Input((24, 24, channels), batch_size=1),
@@ -42,4 +70,3 @@ def _content(channels: int) -> bytes:
             ]
         )
     )
-    return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())

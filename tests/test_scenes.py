@@ -11,8 +11,9 @@ from PIL import Image as PillowImage
 from stage_models import crop_model
 
 from fer_opt.data.images import decode
+from fer_opt.data.scene_faces import open_scene_faces
 from fer_opt.data.scenes import SIZES, Scene, write_scenes
-from fer_opt.errors import OutputError
+from fer_opt.errors import DatasetError, OutputError
 from fer_opt.stages import FASTER, THESIS, PipelineWays, open_pipeline
 from fer_opt.stages.agreement import match_faces
 
@@ -120,3 +121,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose a folder"):
         write_scenes(tmp_path / "file" / "scenes")
+
+
+def test_faces_to_train_on_are_framed_as_those_of_scenes_and_the_same_each_time() -> None:
+    dataset = open_scene_faces("train", 24, side=32)
+    assert np.bincount(dataset.label_indices()).tolist() == [3] * 8
+    assert dataset.read(5).shape == (32, 32)
+    np.testing.assert_array_equal(dataset.read(5), open_scene_faces("train", 8, side=32).read(5))
+    assert (dataset.read(5) != open_scene_faces("test", 24, side=32).read(5)).any()
+    # The middle of a face is skin, lighter than mouth and eyes in most of them.
+    faces = np.stack([dataset.read(index) for index in range(24)]).astype(float)
+    assert np.median(faces[:, 15:18, 10:22]) > np.median(faces[:, 11:13, 8:12]) + 10
+    with pytest.raises(DatasetError, match="0 crops"):
+        open_scene_faces("train", 0)

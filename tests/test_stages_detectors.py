@@ -190,6 +190,26 @@ def test_a_file_of_another_layout_is_refused_by_what_it_gives(tmp_path: Path) ->
         TfliteDetector(wrong_side)
 
 
+def test_a_detector_that_takes_no_pixels_is_refused(tmp_path: Path) -> None:
+    path = detector_file(
+        tmp_path / "odd.tflite", 128, constants(*blazeface_raw(896, {})), dtype=tf.int64
+    )
+    with pytest.raises(ModelError, match=r"odd\.tflite cannot be run on 8-bit or float pixels"):
+        TfliteDetector(path)
+
+
+def test_a_detector_of_8_bit_pixels_is_given_them_as_they_are(tmp_path: Path) -> None:
+    def outputs(image: object) -> tuple[object, ...]:
+        brightness = tf.reduce_mean(tf.cast(image, tf.float32))
+        size = tf.constant([0.0, 0.0, 16.0, 16.0] + [0.0] * 12)
+        scores = tf.one_hot([[300]], 896, axis=1) * (brightness - 127.0) - 0.5
+        return tf.zeros((1, 896, 16)) + size, scores
+
+    detector = TfliteDetector(detector_file(tmp_path / "f.tflite", 128, outputs, dtype=tf.uint8))
+    assert len(detector.find(np.full((128, 128, 3), 129, np.uint8))) == 1
+    assert detector.find(np.full((128, 128, 3), 127, np.uint8)) == ()
+
+
 def test_a_classifier_or_no_model_is_no_detector(tmp_path: Path) -> None:
     from stage_models import crop_model
 

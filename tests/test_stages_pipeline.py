@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 from stage_detectors import blazeface_raw, constants, detector_file
-from stage_models import crop_model
+from stage_models import crop_model, recipe_models, unlabelled
 
 from fer_opt.convention import AFFECTNET_LABELS, InputConvention
 from fer_opt.data.images import decode
@@ -293,8 +293,6 @@ def test_a_face_over_the_edge_is_clipped_and_one_beyond_it_is_none(
 def test_files_that_do_not_say_what_they_expect_want_it_stated(tmp_path: Path) -> None:
     path = crop_model(tmp_path)
     plain = tmp_path / "plain.tflite"
-    from stage_models import unlabelled
-
     plain.write_bytes(unlabelled())
     with pytest.raises(ConventionError, match=r"plain\.tflite does not say .*state its range"):
         open_pipeline(plain, ways=THESIS)
@@ -346,9 +344,31 @@ def test_the_ways_of_a_pipeline_are_told_for_each_stage(model: Path) -> None:
         "Haar cascade, whole photo, faces from 0.016 of its side",
         "crop, bilinear",
         "grey, float tensor",
-        "float32",
+        "float",
     ]
     assert ways(open_pipeline(model, ways=FASTER))[:2] == [
         "scaled decode, at least 240 px",
         "Haar cascade, image of 240 px, faces from 0.1 of its side",
     ]
+
+
+def test_a_file_that_takes_crops_does_resize_and_grey_itself(tmp_path: Path) -> None:
+    plain, fused, small = recipe_models(
+        tmp_path, "float32", "float32(input=crop)", "int8(input=crop)"
+    )
+    ours, theirs = (open_pipeline(model, ways=FASTER) for model in (fused, plain))
+    assert [(way.way, way.within) for way in ours.ways[2:]] == [
+        ("in the classifier's graph", "classify"),
+        ("in the classifier's graph", "classify"),
+        ("float, takes the crop", ""),
+    ]
+    result, expected = ours.classify(ASTRONAUT), theirs.classify(ASTRONAUT)
+    assert tuple(result.stages_ms) == ("bitmap", "detect", "classify")
+    assert result.faces == expected.faces
+    assert result.label == expected.label
+    np.testing.assert_allclose(result.probabilities, expected.probabilities, atol=0.02)
+    parts = math.fsum(result.stages_ms.values())
+    assert parts == pytest.approx(result.total_ms, rel=0.02)
+    eight_bits = open_pipeline(small, ways=FASTER)
+    assert eight_bits.ways[4].way == "integer, takes the crop"
+    assert eight_bits.classify(ASTRONAUT).outcome == "one face"

@@ -138,11 +138,15 @@ class FusedSteps:
         return probabilities
 
 
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operators that do nearly all of the work."""
+
+
 def _kind(model: Path) -> str:
-    """``float32`` or ``int8``, or a mixture, as the file's operators say."""
+    """``float`` or ``integer`` arithmetic, or both, as the operators with weights say."""
     census = take_census(model)
-    total = sum(census.operators.values()) - census.conversions
-    floats = sum(census.float_operators.values())
+    total = sum(census.operators.get(name, 0) for name in WEIGHTED)
+    floats = sum(census.float_operators.get(name, 0) for name in WEIGHTED)
     if not floats:
-        return "int8"
-    return "float32" if floats == total and not census.conversions else "partly int8"
+        return "integer"
+    return "float" if floats == total else "float and integer"

@@ -56,7 +56,7 @@ class TfliteDetector:
         self.path = path
         self._interpreter = _load(path, threads)
         details = self._interpreter.get_input_details()
-        shape = tuple(map(int, details[0]["shape"]))
+        shape = tuple(map(int, details[0]["shape"])) if details else ()
         if len(details) != 1 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
             raise ModelError(
                 f"{path} takes {len(details)} inputs, the first of shape {shape}; a face detector "
@@ -66,7 +66,13 @@ class TfliteDetector:
         self._size = (shape[2], shape[1])
         self.side = max(self._size)
         # Some files tell the shapes of their outputs only once they have run.
-        self._run(np.zeros((shape[1], shape[2], 3), np.uint8))
+        try:
+            self._run(np.zeros((shape[1], shape[2], 3), np.uint8))
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(
+                f"{path} cannot be run on 8-bit or float pixels ({first_line(exc)[:200]}); give a "
+                "detector that takes them."
+            ) from exc
         self._details = self._interpreter.get_output_details()
         self._head: _Head
         order = outputs_of(path, POST_PROCESS)
