@@ -11,13 +11,46 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_opt.device.host_worker import quantize
-from fer_opt.errors import ModelError
+from fer_opt.errors import ModelError, first_line
 from fer_opt.flatbuffer import read_convention, read_tflite
 from fer_opt.noise import quiet
 
-__all__ = ["Classifier", "dequantize", "probabilities_of"]
+__all__ = ["Classifier", "dequantize", "open_interpreter", "probabilities_of"]
 
 Floats = npt.NDArray[np.float32]
+
+
+def open_interpreter(
+    path: Path, content: bytes, *, threads: int, advice: str, batch: int = 1
+) -> Any:
+    """A LiteRT interpreter with its tensors allocated.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+        threads: of the interpreter.
+        advice: what to do about a file that cannot be run.
+        batch: images at once; more than 1 resizes the first input.
+
+    Raises:
+        ModelError: LiteRT cannot run it.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        with quiet():
+            interpreter = Interpreter(model_content=content, num_threads=threads)
+            if batch > 1:
+                detail = interpreter.get_input_details()[0]
+                interpreter.resize_tensor_input(
+                    detail["index"], [batch, *map(int, detail["shape"][1:])], strict=False
+                )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as exc:
+        raise ModelError(
+            f"{path} cannot be run by LiteRT ({first_line(exc)[:200]}); {advice}."
+        ) from exc
+    return interpreter
 
 
 class Classifier:
@@ -93,24 +126,13 @@ class Classifier:
         return outputs
 
     def _load(self, batch: int) -> Any:
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            with quiet():
-                interpreter = Interpreter(model_content=self._content, num_threads=self._threads)
-                if batch > 1:
-                    detail = interpreter.get_input_details()[0]
-                    interpreter.resize_tensor_input(
-                        detail["index"], [batch, *map(int, detail["shape"][1:])], strict=False
-                    )
-                interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as exc:
-            cause = (str(exc).strip().splitlines() or ["unknown"])[0][:200]
-            raise ModelError(
-                f"{self.path} cannot be run by LiteRT ({cause}); convert it again with builtin "
-                "operators only."
-            ) from exc
-        return interpreter
+        return open_interpreter(
+            self.path,
+            self._content,
+            threads=self._threads,
+            batch=batch,
+            advice="convert it again with builtin operators only",
+        )
 
     def _details(self) -> tuple[list[Any], list[Any]]:
         return self._interpreter.get_input_details(), self._interpreter.get_output_details()

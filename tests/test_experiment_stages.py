@@ -12,7 +12,7 @@ from stage_detectors import blazeface_raw, constants, detector_file
 
 from fer_opt.data.scenes import write_scenes
 from fer_opt.device.stage_timing import STAGES, StagesRun
-from fer_opt.errors import DatasetError, ExperimentError
+from fer_opt.errors import DatasetError, ExperimentError, ModelError
 from fer_opt.experiment import stages as stages_module
 from fer_opt.experiment.run import run_experiment
 from fer_opt.experiment.specification import experiment_toml, read_experiment
@@ -221,9 +221,14 @@ def test_photos_that_make_no_sense_are_refused(folder: Path, photos: str, messag
         read_experiment(folder / "photos.toml")
 
 
-def test_photos_that_are_not_there_are_named(folder: Path) -> None:
+def test_photos_and_detectors_that_are_not_there_are_named_before_anything_is_made(
+    folder: Path,
+) -> None:
     with pytest.raises(DatasetError, match=r"nowhere does not exist"):
         run(folder, EXPERIMENT.replace('"album"', '"nowhere"'))
+    with pytest.raises(ModelError, match=r"nothing\.tflite cannot be read"):
+        run(folder, EXPERIMENT + 'detector = "nothing.tflite"\n')
+    assert not (folder / "out").exists()
 
 
 def test_recipes_of_photos_may_be_spelt_in_any_way(folder: Path) -> None:

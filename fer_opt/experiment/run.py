@@ -21,7 +21,7 @@ from fer_opt.experiment.phone_timing import measure_on_phones
 from fer_opt.experiment.settle import settle_convention, suspect_range
 from fer_opt.experiment.sources import Sources, open_sources
 from fer_opt.experiment.specification import Experiment, experiment_toml
-from fer_opt.experiment.stages import measure_stages
+from fer_opt.experiment.stages import check_photos, measure_stages
 from fer_opt.experiment.store import StepStore, default_store
 from fer_opt.experiment.timing import measure_latency
 from fer_opt.experiment.trained import given_model, train_model, trained_input
@@ -81,6 +81,7 @@ def run_experiment(
         FerOptError: anything that stops it, as one sentence.
     """
     # Everything the user can have got wrong is looked at before the run folder is made.
+    check_photos(experiment.photos, base)
     sources = open_sources(experiment, base, progress)
     given = given_model(experiment.model, base)
     fingerprint = _fingerprint(experiment, sources, given)

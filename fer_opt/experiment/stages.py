@@ -19,9 +19,17 @@ from fer_opt.reports.record import RunRecord, Variant
 from fer_opt.stages import FASTER, THESIS, PipelineWays
 from fer_opt.stages.photo_set import name_photos
 from fer_opt.stages.photos.finding import find_photos
+from fer_opt.stages.tflite_detector import TfliteDetector
 from fer_opt.stages.timing import StageSettings, TimedPipeline, time_pipelines
 
-__all__ = ["Photos", "gather_photos", "measure_stages", "photo_pipelines", "with_stages"]
+__all__ = [
+    "Photos",
+    "check_photos",
+    "gather_photos",
+    "measure_stages",
+    "photo_pipelines",
+    "with_stages",
+]
 
 HOST = "host"
 
@@ -87,6 +95,19 @@ def measure_stages(
         progress=progress,
     )
     return with_stages(record, run)
+
+
+def check_photos(section: PhotosSection, base: Path) -> None:
+    """Refuse photos and a detector that cannot be used, before anything takes long.
+
+    Raises:
+        DatasetError: a path does not exist, or holds no photo.
+        ModelError: the detector cannot be read or is none.
+    """
+    if section.path is not None:
+        find_photos((base / section.path,))
+    if section.wanted and section.detector != "haar":
+        TfliteDetector(base / section.detector)
 
 
 def gather_photos(section: PhotosSection, base: Path, out: Path) -> Photos:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fer_opt.errors import ModelError
 from fer_opt.flatbuffer import read_convention, read_tflite
-from fer_opt.interpreter import dequantize, probabilities_of
-from fer_opt.noise import quiet
+from fer_opt.interpreter import dequantize, open_interpreter, probabilities_of
 
 __all__ = ["CropClassifier"]
 
@@ -45,7 +43,11 @@ class CropClassifier:
                 'with a recipe that ends in input=crop, such as "int8(input=crop)".'
             )
         self.path, self.convention = path, convention
-        self._interpreter, self._input, self._output = _load(path, content, threads)
+        self._interpreter = open_interpreter(
+            path, content, threads=threads, advice="convert the model again"
+        )
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
         self._shape = tuple(map(int, self._input["shape"]))
         labels = int(self._output["shape"][-1])
         if labels != len(convention.labels):
@@ -95,19 +97,3 @@ class CropClassifier:
                 f"({' '.join(str(exc).split())[:200]}); give a smaller one."
             ) from exc
         return dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)[0]  # type: ignore[no-any-return]
-
-
-def _load(path: Path, content: bytes, threads: int) -> tuple[Any, Any, Any]:
-    """An interpreter and what it says of its input and its output."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        with quiet():
-            interpreter = Interpreter(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as exc:
-        raise ModelError(
-            f"{path} cannot be run by LiteRT ({' '.join(str(exc).split())[:200]}); convert the "
-            "model again."
-        ) from exc
-    return interpreter, interpreter.get_input_details()[0], interpreter.get_output_details()[0]

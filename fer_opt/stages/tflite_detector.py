@@ -12,8 +12,7 @@ import numpy.typing as npt
 from fer_opt.device.host_worker import quantize
 from fer_opt.errors import ModelError, first_line
 from fer_opt.flatbuffer import outputs_of, read_tflite
-from fer_opt.interpreter import dequantize
-from fer_opt.noise import quiet
+from fer_opt.interpreter import dequantize, open_interpreter
 from fer_opt.stages.blazeface import (
     COORDINATES,
     LAYOUTS,
@@ -54,7 +53,12 @@ class TfliteDetector:
             ModelError: no TFLite model, damaged, or of another layout.
         """
         self.path = path
-        self._interpreter = _load(path, threads)
+        self._interpreter = open_interpreter(
+            path,
+            read_tflite(path),
+            threads=threads,
+            advice="give a detector of built-in operators only",
+        )
         details = self._interpreter.get_input_details()
         shape = tuple(map(int, details[0]["shape"])) if details else ()
         if len(details) != 1 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
@@ -126,22 +130,6 @@ class TfliteDetector:
 def _scaled(pixels: Pixels) -> Floats:
     span = np.float32((HIGH - LOW) / 255)
     return pixels.astype(np.float32) * span + np.float32(LOW)
-
-
-def _load(path: Path, threads: int) -> Any:
-    content = read_tflite(path)
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        with quiet():
-            interpreter = Interpreter(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as exc:
-        raise ModelError(
-            f"{path} cannot be run by LiteRT ({first_line(exc)[:200]}); give a detector of "
-            "built-in operators only."
-        ) from exc
-    return interpreter
 
 
 class _Head(Protocol):
