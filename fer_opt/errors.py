@@ -14,6 +14,7 @@
     ├── PhoneError              a phone that cannot be chosen, reached or used
     │   └── LinkLostError       the connection to it broke; worth another try
     ├── RunnerError             a benchmark_model that is missing, of another kind, or unusable
+    ├── GateError               settings, budgets or baselines that no gate can judge by
     └── OutputError             a place that cannot be written
 
 The command line prints the message and exits with 2. Foreign exceptions are re-raised as one of
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetError",
     "ExperimentError",
     "FerOptError",
+    "GateError",
     "LinkLostError",
     "MeasurementError",
     "ModelError",
@@ -86,6 +88,10 @@ class LinkLostError(PhoneError):
 
 class RunnerError(FerOptError):
     """A benchmark_model is missing, made for another processor, or does not do what is needed."""
+
+
+class GateError(FerOptError):
+    """Settings, budgets or a baseline that no gate can judge by."""
 
 
 class OutputError(FerOptError):
