@@ -116,6 +116,9 @@ class Verdict:
             that much would fail such a look 95 times in 100.
         looks: numbers of pairs after which a verdict is sought.
         final: whether no look is left.
+        fail_p: p-value of the candidate being within the tolerance, times the number of looks, at
+            most 1; several comparisons need it, see :mod:`fer_opt.reports.gate.holm`.
+        pass_p: p-value of it being beyond, likewise.
     """
 
     outcome: Outcome
@@ -127,6 +130,8 @@ class Verdict:
     detectable: float
     looks: tuple[int, ...]
     final: bool
+    fail_p: float
+    pass_p: float
 
     @property
     def limit(self) -> float:
@@ -251,6 +256,8 @@ def _verdict(found: TrimmedMean, pairs: int, settings: GateSettings) -> Verdict:
         detectable=_exp(limit + fail_reach + found.reach(POWER)) - 1,
         looks=settings.looks,
         final=outcome != "inconclusive" or pairs == settings.looks[-1],
+        fail_p=min(1.0, looks * found.p_above(limit)),
+        pass_p=min(1.0, looks * (1 - found.p_above(limit))),
     )
 
 

@@ -45,6 +45,12 @@ class TrimmedMean:
         """How far the one-sided bound of that confidence lies from the mean."""
         return student_t(probability, self.kept - 1) * self.standard_error
 
+    def p_above(self, limit: float) -> float:
+        """One-sided p-value of the true mean being ``limit`` or less; small speaks for more."""
+        from scipy.special import stdtr
+
+        return float(stdtr(self.kept - 1, (limit - self.mean) / self.standard_error))
+
 
 def trimmed_mean(values: Sequence[float]) -> TrimmedMean:
     """The trimmed mean of four or more finite values; of their negatives, exactly the negative.
