@@ -68,9 +68,15 @@ def gate(
     if not fresh:
         _previous(path, request)
     with locked(make_folder(folder)):
-        book = _Book(request, path, command, None if fresh else _previous(path, request))
-        if any(one.pairs or one.alone or one.phone for one in book.record.comparisons):
+        previous = None if fresh else _previous(path, request)
+        if previous is not None and previous.outcome == "invalid":
+            progress.say(f"The measurement in {folder} was not valid; measuring anew.")
+            previous = None
+        elif previous is not None and previous.outcome is not None:
+            progress.say(f"Judging what {folder} holds; --fresh measures again.")
+        elif previous is not None:
             progress.say(f"Going on with the gate in {folder}.")
+        book = _Book(request, path, command, previous)
         if request.needs_times:
             for place, candidate in enumerate(request.candidates):
                 _measure(book, place, candidate, progress)

@@ -174,12 +174,13 @@ def _against(name: str, baseline: str, found: AgainstVerdict, settings: GateSett
 
 def _budget(name: str, budget: BudgetVerdict) -> Finding:
     found = "unknown" if budget.found is None else f"{budget.found:.4g} ms"
-    least = "?" if budget.low is None else f"{budget.low:.4g}"
-    most = "?" if budget.high is None else f"{budget.high:.4g}"
+    least = "" if budget.low is None else f"at least {budget.low:.4g} ms"
+    most = "" if budget.high is None else f"at most {budget.high:.4g} ms"
+    bounds = ", ".join(filter(None, [least, most]))
+    sure = f" ({bounds}, {budget.confidence:.0%} confidence each)" if bounds else ""
     said = (
-        f"{budget.name} is {found} (from {least} to {most} ms, {budget.confidence:.0%} confidence "
-        f"each), {budget.limit:g} ms is the budget; {budget.over} of {budget.values} times "
-        "exceed it."
+        f"{found}{sure}; {budget.limit:g} ms is the budget, which {budget.over} of "
+        f"{budget.values} times exceed."
     )
     surer = ""
     if budget.outcome == "inconclusive":
