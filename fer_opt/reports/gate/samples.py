@@ -64,7 +64,7 @@ def samples_of_times(times_ms: Sequence[float]) -> TimeSamples:
     """Times that are independent of each other: one for each photo, or for each process.
 
     Raises:
-        MeasurementError: there are none, or one is not a positive number.
+        MeasurementError: there are none, or one is no time.
     """
     groups = tuple(
         InferenceSummary(1, time, time, time, 0.0, time, time, time) for time in times_ms
@@ -77,7 +77,7 @@ def samples_of_measurements(measurements: Iterable[Measurement]) -> TimeSamples:
     """The counted inferences of one model's processes.
 
     Raises:
-        MeasurementError: there are none, a time is not a positive number, or they are of several
+        MeasurementError: there are none, a time is none, or they are of several
             files, numbers of threads or delegates.
     """
     made = tuple(measurements)
@@ -98,7 +98,7 @@ def _refuse_unusable(groups: Sequence[InferenceSummary]) -> None:
         raise MeasurementError("there are no times to hold to a budget; measure first.")
     for one in groups:
         if one.count < 1 or not all(
-            math.isfinite(time) and time > 0 for time in (one.min_ms, one.mean_ms, one.max_ms)
+            math.isfinite(time) and time >= 0 for time in (one.min_ms, one.mean_ms, one.max_ms)
         ):
             raise MeasurementError(
                 f"{one.min_ms:g} to {one.max_ms:g} ms are no times; measure that process again."
