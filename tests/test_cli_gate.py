@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -236,3 +238,107 @@ def test_help_fits_80_columns(fer_opt):
     assert all(len(line) <= 80 for line in out.splitlines())
     for option in ("--baseline", "--max-accuracy-drop", "--inconclusive-is", "--bencher"):
         assert option in out
+
+
+@pytest.fixture
+def run_folder(tmp_path) -> Path:
+    """A run's record whose int8 is much faster than its float32, with stages."""
+    from sample_record import sample_record
+    from sample_stages import sample_stages
+
+    from fer_opt.reports.record import write_record
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    record = dataclasses.replace(sample_record(), stages=(sample_stages(),))
+    write_record(record, folder / "record.json")
+    return folder
+
+
+def test_models_of_one_record_are_judged_by_its_rounds(fer_opt, run_folder):
+    code, out, err = fer_opt("gate", "--against", run_folder, "--candidate", "int8")
+    assert code == 0, err
+    assert "faster" in out
+    assert "8 pairs" in one_line(out)
+    swapped = ("--candidate", "float32", "--baseline-name", "int8")
+    assert fer_opt("gate", "--against", run_folder, *swapped)[0] == 1
+    code, _, err = fer_opt("gate", "--against", run_folder, "--candidate", "int4")
+    assert (code, "holds no model named int4" in err) == (5, True)
+    code, _, err = fer_opt("gate", "--against", run_folder)
+    assert (code, "nothing is asked" in err) == (2, True)
+    code, _, err = fer_opt("gate", "--against", run_folder, "--candidate", "float32")
+    assert (code, "compared with itself" in err) == (2, True)
+
+
+def test_stages_of_a_record_are_held_to_budgets(fer_opt, run_folder):
+    words = ("gate", "--against", run_folder, "--pipeline", "thesis", "--percentile", 50)
+    code, out, err = fer_opt(*words, "--budget", "total=1ms", "--budget", "detect=100s")
+    assert code == 1, (out, err)
+    assert "Regressed: p50 of total of thesis pipeline." in out
+    code, out, _ = fer_opt(*words, "--budget", "total=100s", "--budget", "classify=100s")
+    assert code == 0, out
+    code, _, err = fer_opt(*words, "--budget", "sleep=1ms")
+    assert (code, "classify=1ms" in err) == (2, True)
+
+
+def test_an_untrusted_phone_s_record_is_no_verdict(fer_opt, tmp_path):
+    from sample_phone_run import sample_bench, sample_phone_run
+
+    from fer_opt.device.phone.results import Trust
+    from fer_opt.reports.bench_record import write_bench_record
+
+    run = sample_phone_run()
+    path = tmp_path / "bench.json"
+    names = [model.name for model in run.models]
+    words = ("gate", "--against", path, "--candidate", names[1], "--baseline-name", names[0])
+    write_bench_record(sample_bench(run), path)
+    sound = fer_opt(*words)[0]
+    assert sound in (0, 1, 3)
+    hot = dataclasses.replace(
+        run, trust=Trust(trusted=False, reasons=("The phone was throttled.",))
+    )
+    write_bench_record(sample_bench(hot), path)
+    code, out, _ = fer_opt(*words)
+    assert (code, "The phone was throttled." in one_line(out)) == (4, True)
+    device = dataclasses.replace(run.device, kind="emulated")
+    write_bench_record(sample_bench(dataclasses.replace(run, device=device)), path)
+    code, _, err = fer_opt(*words)
+    assert (code, "emulator" in err) == (4, True)
+
+
+def test_in_github_actions_the_summary_and_annotations_come_by_themselves(
+    fer_opt, monkeypatch, tmp_path
+):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    words = ("gate", "--candidate", "light.tflite", "--max-size", "2kB")
+    code, out, _ = fer_opt(*words)
+    assert code == 1
+    assert re.search(r"^::error title=fer-opt gate%3A file size of light", out, re.MULTILINE)
+    assert summary.read_text().startswith("before\n### ❌ fer-opt gate: Regressed")
+    assert "::error" not in fer_opt(*words, "--no-github")[1]
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert "::error" not in fer_opt(*words)[1]
+    assert "::error" in fer_opt(*words, "--github")[1]
+
+
+def test_a_hostile_file_name_prints_as_question_marks(fer_opt):
+    name = "a\x1b[31m\n::error::\u202e<b>.tflite"
+    shutil.copy("light.tflite", name)
+    words = ("gate", "--candidate", name, "--max-size", "2kB", "--junit", "j.xml", "--github")
+    code, out, err = fer_opt(*words)
+    assert code == 1, err
+    assert not {"\x1b", "\u202e"} & set(out)
+    assert not re.search(r"^::error::", out, re.MULTILINE)
+    assert "a?[31m?::error::?&lt;b&gt;" in Path("j.xml").read_text()
+    read_gate_record(Path("runs/gate/record.json"))
+    # LiteRT opens no file whose name is not UTF-8; that is said, and breaks nothing.
+    name = os.fsdecode(b"b\xff.tflite")
+    shutil.copy("light.tflite", name)
+    words = ("gate", "--candidate", name, "--budget", "classify=9s", *QUICK, "--out", "bytes")
+    code, out, err = fer_opt(*words)
+    assert (code, "b?.tflite was not timed" in err) == (4, True)
+    read_gate_record(Path("bytes/record.json"))
+    assert fer_opt(*words[:3], "--max-size", "2MB", "--out", "size")[0] == 0

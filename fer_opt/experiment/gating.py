@@ -23,6 +23,7 @@ from fer_opt.progress import SILENT, Progress
 from fer_opt.reports.gate.decision import Verdict
 from fer_opt.reports.gate.judging import is_decided, judged, looked
 from fer_opt.reports.gate.non_inferiority import AccuracyVerdict
+from fer_opt.reports.gate.plain import plain
 from fer_opt.reports.gate.record import (
     GATE_KIND,
     GATE_SCHEMA_VERSION,
@@ -103,7 +104,7 @@ class _Book:
             for one in record.comparisons
         )
         self.record = dataclasses.replace(
-            record, command=command, comparisons=comparisons, outcome=None
+            record, command=plain(command), comparisons=comparisons, outcome=None
         )
 
     def write(self, record: GateRecord) -> None:

@@ -203,9 +203,9 @@ def _accuracy(name: str, found: AccuracyVerdict) -> Finding:
     answers = found.answers
     said = (
         f"{answers.candidate_accuracy:.2%} right, the baseline {answers.baseline_accuracy:.2%} on "
-        f"the same {answers.samples:,} samples: {100 * answers.change:+.2f} points, from "
-        f"{100 * found.low:+.2f} to {100 * found.high:+.2f} ({found.confidence:.0%} confidence "
-        f"each); a drop of {100 * found.max_drop:g} is allowed."
+        f"the same {answers.samples:,} samples: {100 * answers.change:+.2f} points; at least "
+        f"{100 * found.low:+.2f} (95% confidence), at most {100 * found.high:+.2f} (99%); a drop "
+        f"of {100 * found.max_drop:g} is allowed."
     )
     surer = "More samples." if found.outcome == "inconclusive" else ""
     return Finding(name, "accuracy", found.outcome, said, surer)
