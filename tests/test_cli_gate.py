@@ -156,7 +156,7 @@ def test_of_several_candidates_each_is_told(fer_opt):
             3,
             "independent times would do",
         ),
-        (("--baseline", "fails.tflite", "--candidate", "light.tflite", *QUICK), 4, "not valid"),
+        (("--baseline", "fails.tflite", "--candidate", "light.tflite", *QUICK), 4, "NOT VALID"),
         (("--candidate", "fails.tflite", "--budget", "classify=9s", *QUICK), 4, "fails.tflite"),
         (("--baseline", "none.tflite", "--candidate", "light.tflite"), 5, "nothing to compare"),
         (("--candidate", "light.tflite"), 5, "give --baseline"),
@@ -167,6 +167,19 @@ def test_every_way_to_end_has_its_exit_code(fer_opt, words, code, says):
     found, out, err = fer_opt("gate", *words)
     assert (found, says in one_line(out + err)) == (code, True), (out, err)
     assert "Traceback" not in err
+
+
+def test_a_measurement_that_failed_is_an_error_for_ci_and_is_tried_again(fer_opt):
+    words = ("gate", "--candidate", "light.tflite", "--baseline", "fails.tflite", *QUICK)
+    code, out, _ = fer_opt(*words, "--junit", "gate.xml", "--markdown", "gate.md", "--github")
+    assert code == 4
+    assert "fails.tflite" in one_line(out)
+    assert re.search("^::error title=", out, re.MULTILINE)
+    assert "<error" in Path("gate.xml").read_text()
+    assert "fails" in Path("gate.md").read_text()
+    # A limit that needs no times is judged beside it, and what failed is kept as no result.
+    assert fer_opt(*words, "--max-size", "2kB")[0] == 1
+    assert read_gate_record(Path("runs/gate/record.json")).outcome is None
 
 
 def test_an_inconclusive_gate_may_count_as_either(fer_opt):
@@ -339,6 +352,6 @@ def test_a_hostile_file_name_prints_as_question_marks(fer_opt):
     shutil.copy("light.tflite", name)
     words = ("gate", "--candidate", name, "--budget", "classify=9s", *QUICK, "--out", "bytes")
     code, out, err = fer_opt(*words)
-    assert (code, "b?.tflite was not timed" in err) == (4, True)
+    assert (code, "b?.tflite was not timed" in one_line(out)) == (4, True), (out, err)
     read_gate_record(Path("bytes/record.json"))
     assert fer_opt(*words[:3], "--max-size", "2MB", "--out", "size")[0] == 0

@@ -14,7 +14,7 @@ from fer_opt.device.adb.connection import Connection
 from fer_opt.device.phone.files import model_name
 from fer_opt.device.phone.results import PhoneSettings
 from fer_opt.device.virtual import VirtualPhone, start_virtual_phone
-from fer_opt.errors import MeasurementError, PhoneError
+from fer_opt.errors import MeasurementError
 from fer_opt.experiment.gate_request import GateRequest, gate_jobs
 from fer_opt.experiment.gating import gate
 from fer_opt.experiment.gating_phone import refuse_emulated
@@ -194,10 +194,13 @@ def test_an_emulator_s_times_are_refused():
         refuse_emulated(dataclasses.replace(run_of_phone, device=device))
 
 
-def test_a_phone_that_is_not_there_is_a_phone_error(phone, models, tmp_path):
+def test_a_phone_that_is_not_there_is_no_verdict_and_no_end(phone, models, tmp_path):
     asked = dataclasses.replace(request(phone, models, None), on="tcp:127.0.0.1:9")
-    with pytest.raises(PhoneError):
-        run(asked, tmp_path / "gate")
+    record = run(asked, tmp_path / "gate")
+    assert record.outcome == "invalid"
+    assert "127.0.0.1:9" in record.comparisons[0].invalid[0]
+    # It is not written down as a result: the same command tries again.
+    assert read_gate_record(tmp_path / "gate/record.json").outcome is None
 
 
 @pytest.mark.slow
