@@ -55,6 +55,14 @@ def test_bounds_are_where_the_score_is_the_normal_quantile(found):
     assert likeliest_score(found, high) == pytest.approx(-1.959964, abs=1e-4)
 
 
+@given(answers())
+def test_every_bound_is_where_the_likelihood_puts_it(found):
+    low, high = score_interval(found, 0.95)
+    for bound, wanted in ((low, 1.644854), (high, -1.644854)):
+        if abs(bound) < 0.999:
+            assert likeliest_score(found, bound) == pytest.approx(wanted, abs=2e-3)
+
+
 def test_without_discordant_answers_the_interval_has_its_known_width():
     # With b = c = 0 the score is -n·Δ / √(n·|Δ|·(1 - |Δ|) ...): z² / (n + z²) either way.
     z = 1.959964

@@ -82,6 +82,13 @@ def test_incomplete_times_can_fail_but_not_pass(times, limit):
     assert found.high is None
 
 
+def test_enough_incomplete_times_do_not_pass():
+    budget = LatencyBudget("total", 100.0)
+    assert judge_latency(budget, samples_of_times([90.0] * 59)).outcome == "pass"
+    found = judge_latency(budget, samples_of_times([90.0] * 59), at_least=True)
+    assert (found.outcome, found.high, found.needed) == ("inconclusive", None, None)
+
+
 @pytest.mark.parametrize(("percentile", "least"), [(50, 5), (90, 29), (95, 59), (99, 299)])
 def test_so_many_values_are_needed_to_pass(percentile, least):
     budget = LatencyBudget("total", 100.0, percentile)
@@ -119,6 +126,25 @@ def test_alike_inferences_count_for_less():
     assert worths[0] > 60
     assert worths[0] > worths[1] > worths[2]
     assert 20 <= worths[2] <= 22
+
+
+def test_slow_inferences_do_not_hide_that_the_others_are_alike():
+    random = np.random.default_rng(0)
+    times = clustered(random, 20, 10, 0.1)
+    plain = samples_of_measurements(processes(times)).worth
+    slowed = times * np.where(random.random(times.shape) < 0.2, 3.0, 1.0)
+    assert samples_of_measurements(processes(slowed)).worth <= 1.2 * plain <= 36
+
+
+@given(st.integers(2, 30), st.integers(2, 12), st.floats(0, 0.2), st.floats(35, 60))
+def test_a_verdict_on_processes_is_what_its_bounds_say(count, runs, between, limit):
+    times = clustered(np.random.default_rng(count * runs), count, runs, between)
+    samples = samples_of_measurements(processes(times))
+    assert count <= samples.worth <= count * runs
+    for percentile in (50, 80, 95):
+        found = judge_latency(LatencyBudget("classify", limit, percentile), samples)
+        assert (found.outcome == "fail") == (found.low is not None and found.low > limit)
+        assert (found.outcome == "pass") == (found.high is not None and found.high <= limit)
 
 
 def test_one_process_is_worth_one_value():
