@@ -14,6 +14,8 @@
     ├── PhoneError              a phone that cannot be chosen, reached or used
     │   └── LinkLostError       the connection to it broke; worth another try
     ├── RunnerError             a benchmark_model that is missing, of another kind, or unusable
+    ├── GateError               settings, budgets or baselines that no gate can judge by
+    │   └── NoBaselineError         nothing to compare with
     └── OutputError             a place that cannot be written
 
 The command line prints the message and exits with 2. Foreign exceptions are re-raised as one of
@@ -28,9 +30,11 @@ __all__ = [
     "DatasetError",
     "ExperimentError",
     "FerOptError",
+    "GateError",
     "LinkLostError",
     "MeasurementError",
     "ModelError",
+    "NoBaselineError",
     "OutputError",
     "PhoneError",
     "RecipeError",
@@ -86,6 +90,14 @@ class LinkLostError(PhoneError):
 
 class RunnerError(FerOptError):
     """A benchmark_model is missing, made for another processor, or does not do what is needed."""
+
+
+class GateError(FerOptError):
+    """Settings, budgets or a baseline that no gate can judge by."""
+
+
+class NoBaselineError(GateError):
+    """There is no model, or no record, to compare with."""
 
 
 class OutputError(FerOptError):

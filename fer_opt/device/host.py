@@ -18,7 +18,7 @@ from fer_opt.device.worker_process import EndedWorker, run_worker
 from fer_opt.errors import MeasurementError
 from fer_opt.files import sha256_of
 
-__all__ = ["HostDevice"]
+__all__ = ["HostDevice", "check_file", "delegate_of", "worker_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class HostDevice:
             MeasurementError: the file is missing or has changed, LiteRT cannot load or run it,
                 the inputs do not fit, or the process crashed, ran out of memory or of time.
         """
-        _check_file(job)
+        check_file(job)
         cpus = choose_cpus(self.settings.threads, self.settings.cpus)
-        request = _request(job, self.settings, cpus, round_index)
+        request = worker_request(job, self.settings, cpus, round_index)
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         before = read_conditions(cpus)
         result, log = _run_worker(job, request, self.settings.timeout_s)
@@ -70,15 +70,19 @@ class HostDevice:
             steady=result["steady"],
             threads=self.settings.threads,
             cpus=tuple(result["cpus"]),
-            delegate=_delegate(result, log),
+            delegate=delegate_of(result["operators"], result["delegated"], log),
             peak_memory_bytes=result["peak_memory_bytes"],
             before=before,
             after=read_conditions(cpus),
         )
 
 
-def _check_file(job: TimingJob) -> None:
-    """Refuse a file other than the job's."""
+def check_file(job: TimingJob) -> None:
+    """Refuse a file other than the job's.
+
+    Raises:
+        MeasurementError: it cannot be read, or has changed.
+    """
     # Reading all of it also puts it into the page cache: initialisation never times the disk.
     try:
         found = sha256_of(job.path)
@@ -93,9 +97,10 @@ def _check_file(job: TimingJob) -> None:
         )
 
 
-def _request(
+def worker_request(
     job: TimingJob, settings: TimingSettings, cpus: tuple[int, ...], round_index: int
 ) -> WorkerJob:
+    """What a worker is asked for ``job`` in a round."""
     return {
         "path": os.fspath(job.path),
         "inputs": None if job.inputs is None else os.fspath(job.inputs),
@@ -137,8 +142,14 @@ def _result(job: TimingJob, ended: EndedWorker) -> WorkerResult:
     return result
 
 
-def _delegate(result: WorkerResult, log: str) -> str:
-    operators, delegated = result["operators"], result["delegated"]
+def delegate_of(operators: int | None, delegated: int | None, log: str) -> str:
+    """What ran the graph, e.g. ``XNNPACK (5 of 7 operators)``; ``unknown`` where LiteRT hides it.
+
+    Args:
+        operators: of the main graph.
+        delegated: of them, run by a delegate.
+        log: what the process wrote to stderr.
+    """
     if operators is None or delegated is None:
         return "unknown"
     if not delegated:

@@ -21,17 +21,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypedDict
 
 __all__ = [
+    "CONVERT",
     "RefusalError",
     "WorkerAnswer",
     "WorkerJob",
     "WorkerResult",
     "brief",
     "end_with_parent",
+    "fed",
     "is_steady",
     "load",
     "main",
     "make_inputs",
     "operator_coverage",
+    "peak_memory_bytes",
     "pin",
     "quantize",
     "time_calls",
@@ -122,14 +125,14 @@ def _serve(job: WorkerJob) -> WorkerResult:
     cpus = pin(job["cpus"])
     interpreter, initialisation_ms = load(job["path"], job["threads"])
     inputs = make_inputs(interpreter.get_input_details(), job)
-    steps = _fed(interpreter, itertools.cycle(inputs))
+    steps = fed(interpreter, itertools.cycle(inputs))
     try:
         warm_up_ms, steady = warm_up(steps, job)
         # Counted inferences begin at the same input for every model, however long it warmed up.
-        steps = _fed(interpreter, itertools.cycle(inputs))
+        steps = fed(interpreter, itertools.cycle(inputs))
         inference_ms = time_calls(steps, job["runs"])
     except (RuntimeError, ValueError) as exc:
-        raise RefusalError(f"LiteRT failed while running it ({brief(exc)})", _CONVERT) from exc
+        raise RefusalError(f"LiteRT failed while running it ({brief(exc)})", CONVERT) from exc
     operators, delegated = operator_coverage(interpreter)
     return {
         "cpus": cpus,
@@ -139,11 +142,11 @@ def _serve(job: WorkerJob) -> WorkerResult:
         "inference_ms": inference_ms,
         "operators": operators,
         "delegated": delegated,
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 
-_CONVERT = "convert the model again"
+CONVERT = "convert the model again"
 
 
 def pin(cpus: list[int]) -> list[int]:
@@ -191,7 +194,7 @@ def load(path: str, threads: int) -> tuple[Any, float]:
                 f"it needs operators LiteRT does not have ({text})",
                 "convert it with TensorFlow Lite's built-in operators only",
             ) from exc
-        raise RefusalError(f"LiteRT cannot load it ({text})", _CONVERT) from exc
+        raise RefusalError(f"LiteRT cannot load it ({text})", CONVERT) from exc
     return interpreter, (time.perf_counter_ns() - begin) / 1e6
 
 
@@ -297,7 +300,7 @@ def quantize(values: Any, detail: Any) -> Any:
     return np.clip(steps, limits.min, limits.max).astype(kind)
 
 
-def _fed(interpreter: Any, inputs: Iterator[list[tuple[int, Any]]]) -> Iterator[Callable[[], Any]]:
+def fed(interpreter: Any, inputs: Iterator[list[tuple[int, Any]]]) -> Iterator[Callable[[], Any]]:
     """Set the next inputs, then hand out the call to be timed; setting is not timed."""
     for tensors in inputs:
         for index, values in tensors:
@@ -377,7 +380,8 @@ def operator_coverage(interpreter: Any) -> tuple[int | None, int | None]:
     return len(own), len(own) - left if delegates else 0
 
 
-def _peak_memory_bytes() -> int | None:
+def peak_memory_bytes() -> int | None:
+    """High-water mark of this process's resident set; None where the system does not tell."""
     try:
         # Not getrusage: Linux hands the parent's peak on to a child it starts.
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
