@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 import fer_opt
-from fer_opt.cli import bench, classify, convert, evaluate, models, phone, recipes, run, train
+from fer_opt.cli import (
+    bench,
+    classify,
+    convert,
+    evaluate,
+    history,
+    models,
+    phone,
+    recipes,
+    run,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -37,5 +48,5 @@ def _root(
     pass
 
 
-for module in (models, train, recipes, convert, evaluate, classify, bench, phone, run):
+for module in (models, train, recipes, convert, evaluate, classify, bench, history, phone, run):
     module.register(app)
