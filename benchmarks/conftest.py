@@ -1,4 +1,4 @@
-"""What the suite of ``pytest benchmarks`` takes: the size of its models, and where they are kept."""
+"""What ``pytest benchmarks`` can be told, and where its models come from."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ __all__ = ["assert_no_regression"]
 FIXTURES = "fer_opt_fixtures"
 """What the plugin that brings the fixture tflite_benchmark is called."""
 
+TIMING = frozenset({"tflite_benchmark", "assert_no_regression"})
+
 SAID = pytest.StashKey[Said]()
 MARKER_LINE = (
     f"{MARKER}(median_ms=None, p95_ms=None, stage='classify'): what the model that "
@@ -60,9 +62,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         said.ends.close()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a budget that is misspelt, or that nothing would be held to."""
+    """Refuse to time before anything is set up, and a budget that is misspelt or holds nothing."""
     fixtures = getattr(item, "fixturenames", ())
+    if not TIMING.isdisjoint(fixtures):
+        refuse_to_time(item.config)
     if marked_budgets(item) and "tflite_benchmark" not in fixtures:
         pytest.fail(
             f"@pytest.mark.{MARKER} is held against what the fixture tflite_benchmark times, and "
@@ -77,7 +82,6 @@ def assert_no_regression(request: pytest.FixtureRequest) -> AssertNoRegression:
 
     Both are timed here, in pairs of fresh processes, until the pairs decide; see docs/pytest.md.
     """
-    refuse_to_time(request.config)
     from fer_opt.pytest_plugin.regression import AssertNoRegression
 
     return AssertNoRegression(request.config, request.config.stash[SAID], request.node.nodeid)

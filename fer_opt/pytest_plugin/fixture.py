@@ -15,6 +15,7 @@ from fer_opt.pytest_plugin.budgets import hold_to, processes_needed
 from fer_opt.pytest_plugin.clock import ProcessClock
 from fer_opt.pytest_plugin.marker import marked_budgets
 from fer_opt.pytest_plugin.options import PluginOptions, read_options
+from fer_opt.pytest_plugin.sentences import or_fail
 from fer_opt.pytest_plugin.timed import Timed
 from fer_opt.pytest_plugin.timing import time_model
 
@@ -53,16 +54,9 @@ class TfliteBenchmark:
         """
         options = read_options(self._node.config)
         budgets = marked_budgets(self._node)
-        try:
-            timed = self._time(
-                Path(path),
-                None if inputs is None else Path(inputs),
-                None if photos is None else Path(photos),
-                way,
-                options,
-            )
-        except FerOptError as exc:
-            pytest.fail(str(exc), pytrace=False)
+        given = None if inputs is None else Path(inputs)
+        shown = None if photos is None else Path(photos)
+        timed = or_fail(lambda: self._time(Path(path), given, shown, way, options))
         if options.timing:
             hold_to(budgets, timed, options.inconclusive, self._said, self._node.nodeid)
         elif budgets:
@@ -96,7 +90,7 @@ class TfliteBenchmark:
         if not options.timing:
             return 1
         needed = (processes_needed(budget) for budget in marked_budgets(self._node))
-        return options.processes or max(PROCESSES, *needed, PROCESSES)
+        return options.processes or max(PROCESSES, *needed, 0)
 
     def _note_failure(self, exc: FerOptError) -> NoReturn:
         """Raise through pytest-benchmark, which then shows and saves nothing of this test."""

@@ -15,9 +15,10 @@ from fer_opt.device.pair_measurement import PairMeasurement
 from fer_opt.device.phone.results import PhoneRun
 from fer_opt.device.protocol import TimingJob, TimingSettings
 from fer_opt.device.schedule import new_session
-from fer_opt.errors import FerOptError, MeasurementError
+from fer_opt.errors import MeasurementError
 from fer_opt.pytest_plugin.options import PluginOptions, read_options
 from fer_opt.pytest_plugin.said import Said
+from fer_opt.pytest_plugin.sentences import or_fail
 from fer_opt.pytest_plugin.timed import EMULATED
 from fer_opt.pytest_plugin.timing import (
     bench_phone_run,
@@ -76,29 +77,27 @@ class AssertNoRegression:
         Returns:
             The verdict; None under --benchmark-disable, where each model runs once.
         """
-        files = Path(candidate), Path(baseline)
-        try:
-            if not self._options.timing:
-                for file in files:
-                    time_model(file, None, 1, self._options, self._said)
-                self._said.lines.append(
-                    f"{self._test}: nothing was compared (--benchmark-disable)."
-                )
-                return None
-            settings = GateSettings(tolerance=tolerance, seed=seed)
-            verdict, on = self._decide(*files, settings)
-        except FerOptError as exc:
-            pytest.fail(str(exc), pytrace=False)
-        words = tell_regression(verdict, files[0], files[1], on)
+        new, old = Path(candidate), Path(baseline)
+        if not self._options.timing:
+            return or_fail(lambda: self._run_once(new, old))
+        verdict, on = or_fail(
+            lambda: self._decide(new, old, GateSettings(tolerance=tolerance, seed=seed))
+        )
+        words = tell_regression(verdict, new, old, on)
         self._said.lines.append(f"{self._test}: {words.splitlines()[0]}")
         outcome = verdict.outcome
         if outcome == "inconclusive":
             if self._options.inconclusive == "skip":
-                pytest.skip(words)
+                pytest.skip(" ".join(words.split()))
             outcome = self._options.inconclusive
         if outcome == "fail":
             pytest.fail(words, pytrace=False)
         return verdict
+
+    def _run_once(self, *files: Path) -> None:
+        for file in files:
+            time_model(file, None, 1, self._options, self._said)
+        self._said.lines.append(f"{self._test}: nothing was compared (--benchmark-disable).")
 
     def _decide(
         self, candidate: Path, baseline: Path, settings: GateSettings

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fer_opt.pytest_plugin.clock import ProcessClock
-from fer_opt.pytest_plugin.refusals import refuse_to_time
 
 if TYPE_CHECKING:
     from fer_opt.pytest_plugin.fixture import TfliteBenchmark
@@ -39,7 +38,6 @@ def tflite_benchmark(request: pytest.FixtureRequest, benchmark: Any) -> TfliteBe
 
     ``tflite_benchmark(path)``; see docs/pytest.md.
     """
-    refuse_to_time(request.config)
     from fer_opt.pytest_plugin.fixture import TfliteBenchmark
 
     return TfliteBenchmark(request.node, benchmark, request.node.stash[CLOCK])

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from fer_opt.pytest_plugin.refusals import refuse_to_time
-
 __all__ = ["tflite_benchmark"]
 
 
 @pytest.fixture
-def tflite_benchmark(request: pytest.FixtureRequest) -> None:
+def tflite_benchmark() -> None:
     """Time a TFLite model; needs pytest-benchmark, which is missing here."""
-    refuse_to_time(request.config)
     pytest.fail(
         "tflite_benchmark hands its times to pytest-benchmark, which is not installed or was "
         "switched off with -p no:benchmark; install it with pip install 'fer-opt[pytest]'.",

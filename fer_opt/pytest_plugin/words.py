@@ -22,7 +22,7 @@ def tell_regression(verdict: Verdict, candidate: Path, baseline: Path, on: str) 
         Lines, the first of which is enough for a summary.
     """
     new, old = _names(candidate, baseline)
-    limit = f"{verdict.tolerance:.1%}".replace(".0%", "%").replace("%", " %")
+    limit = f"{100 * verdict.tolerance:g} %"
     headline = {
         "pass": f"PASS: {new} is not slower than {old} by more than {limit} {on}.",
         "fail": f"FAIL: {new} is slower than {old} by more than {limit} {on}.",
@@ -32,10 +32,10 @@ def tell_regression(verdict: Verdict, candidate: Path, baseline: Path, on: str) 
     lines = [
         headline,
         f"  by how much  {verdict.ratio:.3f} times {old}'s time ({_change(verdict.ratio)}); "
-        f"between {verdict.low:.3f} and {verdict.high:.3f} times.",
+        f"from {verdict.low:.3f} to {verdict.high:.3f} times.",
         f"  how sure     {verdict.pairs} pairs, each timed in fresh processes side by side. "
         f"{_sure(verdict)}",
-        f"  could see    a slowdown of {verdict.detectable:.1%} would have failed 95 times in 100.",
+        f"  could see    a slowdown of {_percent(verdict.detectable)} fails such a look 95 times in 100.",
     ]
     if verdict.outcome != "pass":
         lines.append(f"  surer        {_surer(verdict)}")
@@ -50,7 +50,11 @@ def _names(candidate: Path, baseline: Path) -> tuple[str, str]:
 
 
 def _change(ratio: float) -> str:
-    return f"{abs(ratio - 1):.1%} {'slower' if ratio >= 1 else 'faster'}"
+    return f"{_percent(abs(ratio - 1))} {'slower' if ratio >= 1 else 'faster'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _sure(verdict: Verdict) -> str:
