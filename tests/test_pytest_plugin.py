@@ -234,7 +234,7 @@ def test_faster(assert_no_regression):
     )
     result.assert_outcomes(failed=1, passed=1)
     assert "FAIL: big.tflite is slower than small.tflite by more than 5 %" in said(result)
-    assert "fails such a look 95 times in 100" in said(result)
+    assert "which fails such a look 95 times in 100" in said(result)
     failure = result.stdout.str().partition("FAILURES")[2].partition("= fer-opt =")[0]
     assert len(failure.splitlines()) < 24, "one screen"
 

@@ -35,7 +35,8 @@ def tell_regression(verdict: Verdict, candidate: Path, baseline: Path, on: str) 
         f"from {verdict.low:.3f} to {verdict.high:.3f} times.",
         f"  how sure     {verdict.pairs} pairs, each timed in fresh processes side by side. "
         f"{_sure(verdict)}",
-        f"  could see    a slowdown of {_percent(verdict.detectable)} fails such a look 95 times in 100.",
+        f"  could see    a slowdown of {_percent(verdict.detectable)}, which fails such a look "
+        "95 times in 100.",
     ]
     if verdict.outcome != "pass":
         lines.append(f"  surer        {_surer(verdict)}")
