@@ -27,7 +27,8 @@ from compression_others import OTHERS, prepare_other
 from compression_peers import peer_keras3, peer_tfmot
 from compression_promises import broken_in_headline, broken_in_matrix
 from compression_rows import Bench, Row, kept_labels, keras_accuracy, peer_row, prepare, recipe_row
-from compression_tables import Matrix, headline_table, matrix_tables, put
+from compression_tables import Matrix, headline_table, matrix_tables
+from publish import put
 from pydantic import TypeAdapter
 
 from fer_opt.backend import tf_keras

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from compression_rows import Row
 
 from fer_opt.device.measurement import Measurement
-from fer_opt.files import write_atomically
 from fer_opt.reports.statistics import paired_ratios, summarise_latency
 
 
@@ -121,14 +119,3 @@ def paired_difference(
 
 def shown(name: str) -> str:
     return f"`{name}`" if re.match(r"^[a-z_0-9]+(\(|$| >)", name) else name
-
-
-def put(page: Path, part: str, table: str) -> None:
-    """Write a table between the markers of a page."""
-    text = page.read_text("utf-8")
-    begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    if not rest or not tail:
-        raise SystemExit(f"{page} lacks the markers {begin} and {end}.")
-    write_atomically(page, f"{head}{begin}\n{table}\n{end}{tail}")

@@ -22,12 +22,13 @@ from sample_stages import (
 )
 
 from fer_opt.device.stage_timing import PhotoPass, PhotoSet, PipelineTimes, StagesRun, StageWay
+from fer_opt.reports.order_statistics import percentile_bounds
 from fer_opt.reports.stages.change import change_first
 from fer_opt.reports.stages.figures import figures_of
 from fer_opt.reports.stages.photos import photo_times, unusable
 from fer_opt.reports.stages.summary import StagesSummary, speed_up, summarise_stages
 from fer_opt.reports.stages.tail import rank_correlation, tail_of
-from fer_opt.reports.stages.verdict import judge, percentile_bounds, photos_needed
+from fer_opt.reports.stages.verdict import CONFIDENCE, PERCENTILE, judge, photos_needed
 
 TIMES = st.lists(st.floats(0.001, 1e5), min_size=1, max_size=300)
 
@@ -64,7 +65,7 @@ def whole(detect: float, classify: float = 10.0) -> dict[str, float]:
 
 @pytest.mark.parametrize("size", [1, 2, 13, 25, 58, 59, 60, 93, 400])
 def test_bounds_are_the_tightest_order_statistics_with_their_confidence(size):
-    low, high = percentile_bounds(range(1, size + 1))
+    low, high = percentile_bounds(range(1, size + 1), PERCENTILE, CONFIDENCE)
 
     def at_most(rank: int) -> float:
         """P(x(rank) <= 95th percentile), by the distribution of an order statistic."""
@@ -138,7 +139,7 @@ def test_a_total_without_a_stage_can_fail_but_not_pass(times, target):
 
 def test_a_bound_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="0 values"):
-        percentile_bounds([])
+        percentile_bounds([], PERCENTILE, CONFIDENCE)
 
 
 @given(TIMES)

@@ -1,22 +1,16 @@
 """Whether a percentile lies within a budget, or the photos are too few to say.
 
-With n photos drawn independently from a continuous distribution, the number that lies at or below
-its p-th quantile is binomial. So the order statistic x(r) is an upper confidence bound of the
-quantile when P(Bin(n, p) <= r - 1) reaches the confidence, and x(l) a lower one when
-P(Bin(n, p) >= l) does (Hahn and Meeker, Statistical Intervals, 1991, section 5.2; Conover,
-Practical Nonparametric Statistics, 3rd ed., section 3.2). No shape is assumed, which matters for
-times with a long tail. With ties the bounds hold no less.
-
-An upper bound of the 95th percentile at 95 % confidence needs 59 photos, because 0.95^58 > 0.05. A
-lower bound always exists, so few photos can fail but not pass.
+The photo's times bound the percentile as :mod:`fer_opt.reports.order_statistics` says: 59 photos
+are needed to pass, while few can fail already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
+
+from fer_opt.reports.order_statistics import percentile_bounds, quantile_ranks, values_needed
 
 __all__ = [
     "CONFIDENCE",
@@ -24,14 +18,11 @@ __all__ = [
     "Outcome",
     "Verdict",
     "judge",
-    "percentile_bounds",
     "photos_needed",
 ]
 
 PERCENTILE = 0.95
 CONFIDENCE = 0.95
-ROUNDING = 1e-12
-"""P(Bin(1, 0.95) >= 1) is exactly 0.95, and floating point must not make it less."""
 
 Outcome = Literal["pass", "fail", "open"]
 
@@ -74,7 +65,11 @@ def judge(times_ms: Sequence[float], target_ms: float, *, at_least: bool = False
         target_ms: the budget.
         at_least: whether a stage is missing from the times.
     """
-    low_ms, high_ms = percentile_bounds(times_ms)
+    low_ms, high_ms = percentile_bounds(times_ms, PERCENTILE, CONFIDENCE)
+    low_rank, _ = quantile_ranks(len(times_ms), PERCENTILE, CONFIDENCE)
+    # One value has a lower bound already, because the percentile is no less than the confidence.
+    assert low_ms is not None
+    assert low_rank is not None
     high_ms = None if at_least else high_ms
     over = sum(time > target_ms for time in times_ms)
     outcome: Outcome = "open"
@@ -89,63 +84,11 @@ def judge(times_ms: Sequence[float], target_ms: float, *, at_least: bool = False
         low_ms=low_ms,
         high_ms=high_ms,
         needed=photos_needed(over),
-        fails_at=len(times_ms) - _ranks(len(times_ms), PERCENTILE, CONFIDENCE)[0] + 1,
+        fails_at=len(times_ms) - low_rank + 1,
         at_least=at_least,
     )
 
 
-def percentile_bounds(
-    values: Sequence[float], quantile: float = PERCENTILE, level: float = CONFIDENCE
-) -> tuple[float, float | None]:
-    """Lower and upper one-sided confidence bound of a quantile, see the module.
-
-    Args:
-        values: one or more, in any order.
-        quantile: 0.95 for the 95th percentile; at least ``level`` for the lower bound to exist.
-        level: confidence of each bound.
-
-    Returns:
-        The bounds, each one of the values; None for an upper bound that so few values do not have.
-
-    Raises:
-        ValueError: no values, or so few that even the lower bound does not exist.
-    """
-    ordered = sorted(values)
-    low, high = _ranks(len(ordered), quantile, level)
-    return ordered[low - 1], None if high is None else ordered[high - 1]
-
-
-@cache
-def _ranks(size: int, quantile: float, level: float) -> tuple[int, int | None]:
-    """Ranks of the two bounds, counted from 1; the upper one may not exist."""
-    # Not scipy.stats, which takes a second to import.
-    from scipy.special import bdtr, bdtrc
-
-    ranks = range(1, size + 1)
-    # bdtr(k, n, p) is P(Bin <= k) and bdtrc(k, n, p) is P(Bin > k).
-    lower = [r for r in ranks if bdtrc(r - 1, size, quantile) >= level - ROUNDING]
-    upper = [r for r in ranks if bdtr(r - 1, size, quantile) >= level - ROUNDING]
-    if not lower:
-        raise ValueError(f"{size} values have no lower bound of quantile {quantile}")
-    return lower[-1], upper[0] if upper else None
-
-
-@cache
-def photos_needed(over: int, quantile: float = PERCENTILE, level: float = CONFIDENCE) -> int:
-    """The fewest photos that pass although ``over`` of them take longer than the budget.
-
-    59, 93, 124, 153, 181 and so on for 0, 1, 2, 3, 4, the sample sizes of one-sided tolerance
-    bounds for 95 % of a population at 95 % confidence.
-    """
-    from scipy.special import bdtr
-
-    def passes(size: int) -> bool:
-        return bool(bdtr(size - over - 1, size, quantile) >= level - ROUNDING)
-
-    low, high = over, 2 * over + 64
-    while not passes(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high
+def photos_needed(over: int) -> int:
+    """The fewest photos that pass although ``over`` of them take longer than the budget."""
+    return values_needed(over, PERCENTILE, CONFIDENCE)
