@@ -15,6 +15,7 @@
     │   └── LinkLostError       the connection to it broke; worth another try
     ├── RunnerError             a benchmark_model that is missing, of another kind, or unusable
     ├── GateError               settings, budgets or baselines that no gate can judge by
+    │   └── NoBaselineError         nothing to compare with
     └── OutputError             a place that cannot be written
 
 The command line prints the message and exits with 2. Foreign exceptions are re-raised as one of
@@ -33,6 +34,7 @@ __all__ = [
     "LinkLostError",
     "MeasurementError",
     "ModelError",
+    "NoBaselineError",
     "OutputError",
     "PhoneError",
     "RecipeError",
@@ -92,6 +94,10 @@ class RunnerError(FerOptError):
 
 class GateError(FerOptError):
     """Settings, budgets or a baseline that no gate can judge by."""
+
+
+class NoBaselineError(GateError):
+    """There is no model, or no record, to compare with."""
 
 
 class OutputError(FerOptError):

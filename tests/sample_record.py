@@ -190,7 +190,9 @@ def hostile_record(payload: str, *, compressed: bool = False) -> RunRecord:
     The same text becomes the same hostile text everywhere, so that parts still belong together.
     """
     adapter = TypeAdapter(RunRecord)
-    kept = {"created_at", "started_at", "interpolation", "guessed", "kind", "schema_version"}
+    kept = {
+        "created_at", "started_at", "interpolation", "input", "guessed", "kind", "schema_version"
+    }  # fmt: skip
 
     def poison(value: Any, name: str = "") -> Any:
         if isinstance(value, str):

@@ -54,6 +54,8 @@ def load_script(name: str) -> ModuleType:
 
 def built(abi: str) -> list[str]:
     """The words that run the build for ``abi``, under an emulator where it is needed."""
+    if sys.platform != "linux":
+        pytest.skip("stage_bench is a program for Linux and Android")
     program, note = BUILDS / abi / "stage_bench", BUILDS / abi / "build.json"
     if not program.is_file() or not note.is_file():
         pytest.skip(f"no stage_bench for {abi}; build it with device/stage_bench/build.py")

@@ -19,6 +19,11 @@ def crop_model(folder: Path, convention: InputConvention | None = None) -> Path:
     return path
 
 
+def unlabelled() -> bytes:
+    """The same file's content, without a word about its input."""
+    return _content(1)
+
+
 @functools.cache
 def _content(channels: int) -> bytes:
     from fer_opt.backend import tf, tf_keras

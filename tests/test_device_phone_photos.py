@@ -149,6 +149,7 @@ def test_what_cannot_be_read_on_the_phone_is_named_and_the_rest_is_timed(
     assert [one.photo for one in run.times] == ["china"] * 4
 
 
+@pytest.mark.slow
 def test_more_photos_than_fit_in_a_command_are_shared_among_processes(
     phone: VirtualPhone, tmp_path: Path
 ) -> None:
@@ -176,6 +177,7 @@ def running() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_pulled_cable_is_survived(phone: VirtualPhone, jobs: list[PhotoJob]) -> None:
     whole = timed(phone, jobs)
     for message in (30, 60):

@@ -7,22 +7,25 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import trained_toy
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from conftest import sharpened
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fer_opt.backend import tf_keras
 from fer_opt.compress.quantize_aware import quantize_aware
 from fer_opt.convention import AFFECTNET_LABELS, FER2013_LABELS, InputConvention
 from fer_opt.conversion_check import check_conversion, look_inside
-from fer_opt.convert import file_stem, make_variant
+from fer_opt.convert import convert, file_stem, make_variant
 from fer_opt.device.host_worker import operator_coverage
 from fer_opt.errors import ConversionError, RecipeError
 from fer_opt.flatbuffer import pack, read_convention, take_census, unpack
-from fer_opt.interpreter import Classifier
+from fer_opt.interpreter import Classifier, dequantize
 from fer_opt.keras_io import TrainedModel, from_keras
 from fer_opt.recipe import parse_recipe
 from fer_opt.reports.record import Variant
@@ -224,14 +227,20 @@ def test_a_network_trained_with_quantization_takes_crops(tmp_path):
             rounded, parse_recipe(text), convention, None, images, tmp_path, f"{number}.tflite"
         )
         for number, text in enumerate(
-            ["quantize_aware(0) > int8", "quantize_aware(0) > int8(input=crop)"]
+            [
+                "quantize_aware(0) > int8",
+                "quantize_aware(0) > int8(input=crop)",
+                "quantize_aware(0) > int8(io=float, input=crop)",
+            ]
         )
     ]
-    assert [variant.check.flags for variant in made] == [(), ()]
-    assert made[1].check.float_operators == {}
-    plain, fused = (Classifier(tmp_path / variant.path).predict(images) for variant in made)
-    assert np.mean(plain.argmax(axis=1) == fused.argmax(axis=1)) >= 0.99
-    assert look_inside(tmp_path / made[1].path).conversions == ()
+    assert [variant.output.dtype for variant in made] == ["int8", "int8", "float32"]
+    plain, *fused = (Classifier(tmp_path / variant.path).predict(images) for variant in made)
+    for variant, found in zip(made[1:], fused, strict=True):
+        assert variant.check.flags == ()
+        assert variant.check.float_operators == {}
+        assert look_inside(tmp_path / variant.path).conversions == ()
+        assert np.mean(plain.argmax(axis=1) == found.argmax(axis=1)) >= 0.99
 
 
 def test_ai_edge_quantizer_takes_crops(make):
@@ -325,3 +334,59 @@ def test_pixels_come_back_out_of_what_they_became():
         assert crops.shape == (1, 16, 16, 3)
         assert crops.dtype == np.uint8
         np.testing.assert_array_equal(crops, pixels.repeat(3, axis=3))
+
+
+def cut_after(content: bytes, operators: int) -> bytes:
+    """The file up to the output of one of its first operators."""
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    graph.operators = graph.operators[:operators]
+    graph.outputs = graph.operators[-1].outputs
+    model.signatureDefs = []
+    return pack(model)
+
+
+def run(content: bytes, crop: np.ndarray) -> np.ndarray:
+    """What LiteRT with XNNPACK makes of a crop, dequantized."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    index = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(index, (1, *crop.shape))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(index, crop[np.newaxis])
+    interpreter.invoke()
+    output = interpreter.get_output_details()[0]
+    return dequantize(interpreter.get_tensor(output["index"]), output)[0]
+
+
+@pytest.fixture(scope="module")
+def heads(keras2_model, images) -> dict[str, bytes]:
+    """What makes 24x24 pixels of a crop, and what makes the image of them, in two formats."""
+    convention = InputConvention(24, 24, 1, 0.0, 1.0, AFFECTNET_LABELS)
+    ends = np.concatenate([images[:20], np.zeros_like(images[:1]), np.ones_like(images[:1])])
+    whole = {
+        name: convert(model_of(keras2_model), parse_recipe(f"{name}(input=crop)"), convention, ends)
+        for name in ("float32", "int8")
+    }
+    images_of = {name: cut_after(content, 3) for name, content in whole.items()}
+    return {"pixels": cut_after(whole["int8"], 1), **images_of}
+
+
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 2])
+)
+@settings(deadline=None, max_examples=60)
+def test_pixels_are_those_of_opencv(heads, height, width, seed, blur):
+    random = np.random.default_rng(seed)
+    crop = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    if blur:
+        crop = cv2.GaussianBlur(crop, (0, 0), blur)
+    resized = cv2.resize(crop, (24, 24), interpolation=cv2.INTER_LINEAR)
+    found = run(heads["pixels"], crop) * 255
+    assert np.abs(found - resized).max() <= 1.01
+    # OpenCV rounds twice, grey and resized grey; so does the file, colours and the image.
+    grey = cv2.resize(
+        cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (24, 24), interpolation=cv2.INTER_LINEAR
+    )
+    for name in ("float32", "int8"):
+        image = run(heads[name], crop)[..., 0] * 255
+        assert np.abs(image - grey).max() <= 2.01

@@ -12,6 +12,7 @@ from fer_opt.cli import (
     classify,
     convert,
     evaluate,
+    gate,
     history,
     models,
     phone,
@@ -48,5 +49,7 @@ def _root(
     pass
 
 
-for module in (models, train, recipes, convert, evaluate, classify, bench, history, phone, run):
+for module in (
+    models, train, recipes, convert, evaluate, classify, bench, gate, history, phone, run,
+):  # fmt: skip
     module.register(app)

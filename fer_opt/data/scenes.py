@@ -7,6 +7,7 @@ a pipeline; they are no photographs, and what a classifier says of them means no
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ SIZES = (
 
 TURNS = (1, 6, 1, 8, 1, 3)
 """EXIF orientations, taken in turn: upright, a quarter right, a quarter left, upside down."""
+
+COMPOSITION = 1
+"""Counted up when scenes of the same seed look otherwise."""
 
 QUALITY = 90
 """Of the JPEG files, as phones write them."""
@@ -81,6 +85,7 @@ def write_scenes(
         OutputError: the folder cannot be written.
     """
     make_folder(folder)
+    kept = _same_before(folder, seed, sizes)
     scenes = []
     for number, count in enumerate(SCENES):
         random = Random(f"scene/{seed}/{number}")
@@ -91,12 +96,26 @@ def write_scenes(
         plans = _plan_faces(random, count, number, width, height)
         faces = tuple(SceneFace(plan.label, plan.box) for plan in plans)
         scene = Scene(f"scene-{number + 1:02}.jpg", width, height, orientation, faces)
-        if not (folder / scene.name).is_file():
+        if not (kept and (folder / scene.name).is_file()):
             _save(folder / scene.name, _compose(random, scene, plans), orientation)
         scenes.append(scene)
-    told = {"seed": seed, "scenes": [asdict(scene) for scene in scenes]}
+    told = {**_identity(seed, sizes), "scenes": [asdict(scene) for scene in scenes]}
     write_atomically(folder / "scenes.json", json.dumps(told, indent=1) + "\n")
     return tuple(scenes)
+
+
+def _identity(seed: int, sizes: Sequence[tuple[int, int]]) -> dict[str, object]:
+    return {"composition": COMPOSITION, "seed": seed, "sizes": [list(size) for size in sizes]}
+
+
+def _same_before(folder: Path, seed: int, sizes: Sequence[tuple[int, int]]) -> bool:
+    """Whether the scenes in ``folder`` are these."""
+    try:
+        told = json.loads((folder / "scenes.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    identity = _identity(seed, sizes)
+    return isinstance(told, dict) and {key: told.get(key) for key in identity} == identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +137,8 @@ class _Plan:
         return (round(left), round(top), round(side), round(side))
 
 
-_TOP, _BOTTOM = -0.91, 1.03
+_TOP, _BOTTOM = -0.92, 1.06
+"""Of the box, in face units: what OpenCV's cascade frames, by the median of 200 faces."""
 _REACH = 2.2
 """Half the side of the square a person is drawn in, in face units: the head is two high."""
 
@@ -136,8 +156,12 @@ def _plan_faces(random: Random, count: int, number: int, width: int, height: int
         y = random.uniform(min(1.3 * unit, height / 2), max(height - 1.3 * unit, height / 2))
         label = AFFECTNET_LABELS[(number + place) % len(AFFECTNET_LABELS)]
         roll = random.gauss(0.0, 3.0)
-        plans.append(_Plan(label, f"{random.random()}", x, y, unit, roll))
+        plans.append(_Plan(label, f"{_PEOPLE}{random.random()}", x, y, unit, roll))
     return plans
+
+
+_PEOPLE = "k"
+"""Who stands there: a draw in which OpenCV's cascade finds all of them, as it does 24 of 25."""
 
 
 def _compose(random: Random, scene: Scene, plans: list[_Plan]) -> Image:
@@ -189,10 +213,30 @@ def _draw_person(canvas: Image, plan: _Plan) -> None:
     under = canvas[max(top, 0) : top + side, max(left, 0) : left + side]
     through = (white - black)[inside].astype(np.float32)[..., None] / 255
     tint = np.array(random.choice(_SKIN), np.float32)
-    under[:] = np.clip(black[inside].astype(np.float32)[..., None] * tint + under * through, 0, 255)
+    lit = cv2.resize(_shading(plan.roll), (side, side), interpolation=cv2.INTER_LINEAR)
+    face = (black * lit)[inside][..., None] * tint
+    under[:] = np.clip(face + under * through, 0, 255)
     clothes = _CLOTHES @ _rotation(plan.roll).T * plan.unit + (plan.x, plan.y)
     colour = [random.uniform(10, 240) for _ in range(3)]
     cv2.fillPoly(canvas, [np.rint(clothes).astype(np.int32)], colour, cv2.LINE_AA)
+
+
+def _shading(roll: float) -> npt.NDArray[np.float32]:
+    """How much light falls on a head from the front, as a square of factors.
+
+    Less into the sockets of the eyes and on the sides, more on nose and cheeks: without it a
+    drawing is flat, which no face is, and the cascade loses twice as many.
+    """
+    axis = np.linspace(-_REACH, _REACH, 96)
+    page = np.stack(np.meshgrid(axis, axis), axis=-1) @ _rotation(roll)
+    x, y = page[..., 0], page[..., 1]
+
+    def spot(across: float, down: float, wide: float, high: float) -> npt.NDArray[np.float64]:
+        return np.exp(-(((np.abs(x) - across) / wide) ** 2) - ((y - down) / high) ** 2)
+
+    light = 1 - 0.1 * np.clip(x / 0.8, -1, 1) ** 2 - 0.4 * spot(0.33, -0.16, 0.2, 0.13)
+    light += 0.12 * spot(0.0, 0.05, 0.1, 0.3) + 0.2 * spot(0.4, 0.2, 0.18, 0.14)
+    return light.astype(np.float32)
 
 
 _SKIN = ((1.14, 0.96, 0.84), (1.1, 0.97, 0.9), (1.18, 0.94, 0.78))
@@ -226,4 +270,6 @@ def _save(path: Path, upright: Image, orientation: int) -> None:
     exif = PillowImage.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     stored = PillowImage.fromarray(np.ascontiguousarray(np.rot90(upright, turns)))
-    stored.save(path, quality=QUALITY, exif=exif)
+    content = io.BytesIO()
+    stored.save(content, "JPEG", quality=QUALITY, exif=exif)
+    write_atomically(path, content.getvalue())

@@ -89,6 +89,8 @@ def measure_blocks(
     save: Callable[[Blocks], None] = lambda _: None,
     progress: Progress = SILENT,
     wait: Callable[[float], None] = time.sleep,
+    plan: Sequence[PlanEntry] = (),
+    enough: Callable[[Blocks], bool] = lambda _: False,
 ) -> Blocks:
     """Time ``jobs`` in blocks, leaving out those that ``already`` holds whole.
 
@@ -107,6 +109,8 @@ def measure_blocks(
         progress: told of every process and every pause.
         wait: sleeps for a number of seconds; raises a :class:`RestartedError` where the device has
             restarted meanwhile.
+        plan: every process of every round, in order; empty draws a random order from the rules.
+        enough: asked before each block whether what there is will do.
 
     Returns:
         Everything there is now, ``already`` included, also its rounds beyond those asked for.
@@ -116,15 +120,15 @@ def measure_blocks(
             that could not be timed raises nothing: it is among the failures.
         PhoneError: the device can no longer be reached or used; whole blocks have been saved.
     """
-    plan = plan_order([job.model for job in jobs], rules.rounds, rules.seed)
+    plan = plan or plan_order([job.model for job in jobs], rules.rounds, rules.seed)
     done = _whole(already or Blocks(), jobs)
     missing = sorted({entry.round_index for entry in _missing(plan, done)})
     with progress.stage("Timing", rules.rounds * len(jobs)) as advance:
         advance((rules.rounds - len(missing)) * len(jobs))
-        if not missing:
-            return done
         watch = _Watch(rules, time_canary, wait, progress)
         for round_index in missing:
+            if enough(done):
+                break
             entries = [entry for entry in plan if entry.round_index == round_index]
             timer = _Timer(device, {job.model: job for job in jobs}, session, advance)
             done = _measure_block(entries, done, timer, watch, save)

@@ -6,7 +6,8 @@ Format changes:
     3: phones: ``RunRecord.phones``; ``Measurement.summary``, ``.clock_s`` and ``.attempt``;
         ``Conditions.limit_mhz``, ``.battery_percent`` and ``.battery_c``.
     4: ``PhoneRun.cautions``; ``OperatorTime.share`` may be None.
-    5: ``RunRecord.stages``: times of all five stages of classifying photos.
+    5: ``RunRecord.stages``: times of all five stages of classifying photos;
+        ``InputConvention.input``: whether a file takes crops.
 
 Versions 1 to 4 are read as they are.
 """

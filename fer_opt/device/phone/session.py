@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fer_opt.device.adb.link import Link
 from fer_opt.device.benchmark_model import parse_help
+from fer_opt.device.blocks import Blocks
 from fer_opt.device.measurement import DeviceFacts
 from fer_opt.device.phone.book import Book, continued, is_complete, new_run, now
 from fer_opt.device.phone.canary import CANARY
@@ -34,6 +35,7 @@ from fer_opt.device.phone.stages import (
 from fer_opt.device.phone.trust import judge
 from fer_opt.device.protocol import TimingJob
 from fer_opt.device.runner import Runner, choose_runner, is_emulated
+from fer_opt.device.schedule import PlanEntry
 from fer_opt.errors import FerOptError, MeasurementError
 from fer_opt.progress import SILENT, Progress
 
@@ -51,6 +53,8 @@ def bench_phone(
     progress: Progress = SILENT,
     wait: Callable[[float], None] = time.sleep,
     reconnect_s: float = 120.0,
+    plan: Sequence[PlanEntry] = (),
+    enough: Callable[[Blocks], bool] = lambda _: False,
 ) -> PhoneRun:
     """Time models on one phone and leave it as it was.
 
@@ -67,6 +71,8 @@ def bench_phone(
         progress: told of the work.
         wait: sleeps for a number of seconds.
         reconnect_s: for how long to try to reach a phone that was lost, in seconds.
+        plan: every process of every round, in order; empty draws a random order from the seed.
+        enough: asked before each round whether what there is will do; the run then has no more.
 
     Returns:
         The run, complete.
@@ -95,7 +101,7 @@ def bench_phone(
             book.write(pushed_bytes=placed.pushed_bytes, kept_bytes=placed.kept_bytes)
             device = _device(steady, book, placed, cpus)
             with _held(steady, book, owed, settings, progress) as sign:
-                time_blocks(device, book, jobs, sign, progress, wait)
+                time_blocks(device, book, jobs, sign, progress, wait, plan, enough)
                 compare_all_outputs(device, book, sign, progress)
                 profile_all_operators(device, book, sign, progress)
     return book.run

@@ -8,14 +8,14 @@ from functools import partial
 from typing import TypeVar
 
 from fer_opt.device.benchmark_model import BenchmarkFailedError, BenchmarkRequest
-from fer_opt.device.blocks import BlockRules, RestartedError, measure_blocks
+from fer_opt.device.blocks import BlockRules, Blocks, RestartedError, measure_blocks
 from fer_opt.device.phone import operators, outputs
 from fer_opt.device.phone.book import Book, blocks_of
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.device import PhoneDevice, PlacedModel
 from fer_opt.device.phone.results import ModelFailure, PhoneSettings
 from fer_opt.device.protocol import TimingJob
-from fer_opt.device.schedule import new_session, plan_order
+from fer_opt.device.schedule import PlanEntry, new_session, plan_order
 from fer_opt.errors import MeasurementError
 from fer_opt.progress import Progress
 
@@ -68,6 +68,8 @@ def time_blocks(
     sign: Callable[[], None],
     progress: Progress,
     wait: Callable[[float], None],
+    plan: Sequence[PlanEntry] = (),
+    enough: Callable[[Blocks], bool] = lambda _: False,
 ) -> None:
     """All latency, before anything else may heat the phone.
 
@@ -78,6 +80,8 @@ def time_blocks(
         sign: tells the phone's watchdog that we live.
         progress: told of the work.
         wait: sleeps for a number of seconds.
+        plan: every process of every round, in order; empty draws a random order.
+        enough: asked before each round whether what there is will do; the run then has no more.
 
     Raises:
         MeasurementError: the canary could not be timed, or the phone kept restarting.
@@ -106,10 +110,13 @@ def time_blocks(
         save=book.write_blocks,
         progress=progress,
         wait=pause,
+        plan=plan,
+        enough=enough,
     )
     book.write_blocks(blocks)  # models no longer asked for have gone
     rounds = len({one.round_index for one in blocks.measurements})
-    if rounds > book.run.settings.rounds:  # those measured before have not
+    # Those measured before have not gone, and those no longer needed will not come.
+    if rounds > book.run.settings.rounds or (rounds and enough(blocks)):
         book.write(settings=dataclasses.replace(book.run.settings, rounds=rounds))
 
 

@@ -8,7 +8,7 @@ from fer_opt.device.measurement import Measurement
 from fer_opt.device.phone.results import CanaryCheck, PhoneRun, Trust
 from fer_opt.device.runner import OWN_NAME
 
-__all__ = ["LEAST_ROUNDS", "judge"]
+__all__ = ["LEAST_ROUNDS", "disturbances", "judge"]
 
 LEAST_ROUNDS = 6
 """Fewer processes have no interval of their median with 95 % confidence: 1 - 2 (1/2)^6 = 96.9 %."""
@@ -44,6 +44,12 @@ def judge(
         *cautions,
     )
     return Trust(trusted=not reasons, reasons=reasons)
+
+
+def disturbances(run: PhoneRun) -> tuple[str, ...]:
+    """Of the reasons in ``run.trust`` those against its times as such, whatever machine it is."""
+    of_machine = set(_device(run))
+    return tuple(reason for reason in run.trust.reasons if reason not in of_machine)
 
 
 def _device(run: PhoneRun) -> Iterator[str]:

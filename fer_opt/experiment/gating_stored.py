@@ -1,0 +1,367 @@
+"""A gate by what records hold: times of another day, or both models of one record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_opt.device.measurement import DeviceFacts, Measurement
+from fer_opt.device.phone.results import PhoneRun, TimedModel
+from fer_opt.device.phone.trust import disturbances
+from fer_opt.device.stage_timing import STAGES, StagesRun
+from fer_opt.errors import GateError, MeasurementError, NoBaselineError
+from fer_opt.reports.bench_record import BenchRecord, read_any_record
+from fer_opt.reports.gate.budgets import (
+    BudgetVerdict,
+    LatencyBudget,
+    SizeBudget,
+    judge_latency,
+    judge_size,
+)
+from fer_opt.reports.gate.decision import GateSettings, decide
+from fer_opt.reports.gate.fingerprint import fingerprint_of
+from fer_opt.reports.gate.measured import baseline_processes, candidate_processes
+from fer_opt.reports.gate.non_inferiority import AccuracyVerdict, judge_accuracy
+from fer_opt.reports.gate.pairs import pairs_of_measurements
+from fer_opt.reports.gate.predictions import pair_answers, stored_answers
+from fer_opt.reports.gate.record import (
+    GATE_KIND,
+    Comparison,
+    GateRecord,
+    read_gate_record,
+)
+from fer_opt.reports.gate.samples import TimeSamples, samples_of_measurements
+from fer_opt.reports.gate.stage_samples import TOTAL, samples_of_stage
+from fer_opt.reports.gate.stored import StoredTimes, stored_times
+from fer_opt.reports.record import RunRecord
+from fer_opt.reports.record_files import read_object
+
+__all__ = ["Stored", "held_against", "open_stored", "within_record"]
+
+Budget = LatencyBudget | SizeBudget
+FLOAT = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as a gate reads it.
+
+    Attributes:
+        path: of it.
+        record: of a run, a bench or a gate.
+        machine: asked for; None where there is one only.
+    """
+
+    path: Path
+    record: RunRecord | BenchRecord | GateRecord
+    machine: str | None = None
+
+    def models(self) -> dict[str, TimedModel]:
+        """Files that it has times of or tells of, by name."""
+        record = self.record
+        if isinstance(record, RunRecord):
+            return {
+                one.recipe: TimedModel(one.recipe, one.path, one.sha256, one.size_bytes)
+                for one in record.variants
+            }
+        if isinstance(record, BenchRecord):
+            return {one.name: one for one in record.models}
+        found = [*filter(None, [record.baseline]), *(one.candidate for one in record.comparisons)]
+        return {one.name: one for one in found}
+
+    def model(self, name: str) -> TimedModel:
+        """One of them.
+
+        Raises:
+            NoBaselineError: there is none of that name.
+        """
+        models = self.models()
+        if name not in models:
+            raise NoBaselineError(
+                f"{self.path} holds no model named {name}; it has {', '.join(models) or 'none'}."
+            )
+        return models[name]
+
+    def reference(self, named: str | None) -> TimedModel:
+        """The baseline: the one named, float32, or the only one.
+
+        Raises:
+            NoBaselineError: which one is meant cannot be told.
+        """
+        models = self.models()
+        if named is not None:
+            return self.model(named)
+        if FLOAT in models or len(models) == 1:
+            return models.get(FLOAT) or next(iter(models.values()))
+        if isinstance(self.record, GateRecord) and self.record.baseline is not None:
+            return self.record.baseline
+        raise NoBaselineError(
+            f"{self.path} has several models ({', '.join(models)}); say which is the baseline with "
+            "--baseline-name."
+        )
+
+    def times(self, name: str) -> StoredTimes:
+        """Its times of one model.
+
+        Raises:
+            GateError: it has none, or several machines have.
+            MeasurementError: they are nothing to compare with.
+        """
+        if not isinstance(self.record, GateRecord):
+            return stored_times(self.record, name, self.machine)
+        return times_of_gate(self.record, self.model(name))
+
+
+def open_stored(path: Path, machine: str | None = None) -> Stored:
+    """A record, or the one in a folder.
+
+    Raises:
+        NoBaselineError: there is no such file.
+        RecordError: it is no record.
+    """
+    path = path / "record.json" if path.is_dir() else path
+    if not path.exists():
+        raise NoBaselineError(
+            f"{path} does not exist, so there is nothing to compare with; give the record.json of "
+            "a run, a bench or a gate."
+        )
+    _, found = read_object(path)
+    if found.get("kind") == GATE_KIND:
+        return Stored(path, read_gate_record(path), machine)
+    return Stored(path, read_any_record(path), machine)
+
+
+def times_of_gate(record: GateRecord, model: TimedModel) -> StoredTimes:
+    """A model's times in a gate's record, by the wall clock.
+
+    Raises:
+        GateError: it was not timed.
+    """
+    device = record.device
+    for one in record.comparisons:
+        processes = candidate_processes(one) if one.candidate == model else baseline_processes(one)
+        if not processes or device is None or processes[0].model_sha256 != model.sha256:
+            continue
+        runner = one.phone.runner if one.phone is not None else None
+        return StoredTimes(
+            model=model.name,
+            model_sha256=model.sha256,
+            made_at=record.created_at,
+            machine="host" if one.phone is None else one.phone.label,
+            kind=device.kind,
+            medians_ms=tuple(process.datum_ms for process in processes),
+            sessions=len({process.session for process in processes}),
+            fingerprint=fingerprint_of(processes[0], device, runner),
+            doubts=one.invalid,
+        )
+    raise GateError(f"the record holds no times of {model.name}; gate it again.")
+
+
+def held_against(
+    record: GateRecord,
+    stored: Stored,
+    baseline: TimedModel,
+    *,
+    may_decide: bool,
+    baseline_sha256: str | None,
+) -> GateRecord:
+    """A record of candidates measured alone, each judged against the stored baseline.
+
+    Raises:
+        GateError: the record has no times of the baseline.
+        MeasurementError: nothing can be said honestly.
+    """
+    from fer_opt.reports.gate.against import judge_against
+    from fer_opt.reports.gate.judging import settled
+
+    base = stored.times(baseline.name)
+    comparisons = tuple(
+        dataclasses.replace(
+            one,
+            against=judge_against(
+                base,
+                times_of_gate(record, one.candidate),
+                record.settings,
+                may_decide=may_decide,
+                baseline_sha256=baseline_sha256,
+            ),
+        )
+        for one in record.comparisons
+    )
+    return settled(
+        dataclasses.replace(
+            record, baseline=baseline, stored=str(stored.path), comparisons=comparisons
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """A machine of a record: its facts, what it timed, and the phone's run where it is one."""
+
+    device: DeviceFacts
+    measurements: tuple[Measurement, ...]
+    run: PhoneRun | None
+
+
+def within_record(
+    template: GateRecord,
+    stored: Stored,
+    baseline: TimedModel | None,
+    candidates: Sequence[TimedModel],
+    budgets: Sequence[Budget],
+    *,
+    pipeline: str,
+    max_drop: float | None = None,
+) -> GateRecord:
+    """``template`` with models of one run or bench judged by what it holds of them.
+
+    Rounds of one session are pairs: there each model ran side by side with the others.
+
+    Args:
+        template: a gate's record that holds no comparisons.
+        stored: the record.
+        baseline: compared with; None judges budgets alone.
+        candidates: models in question.
+        budgets: for each of them; those of stages hold for the pipeline.
+        pipeline: of the record's stages.
+        max_drop: of accuracy, as a share; None does not judge it.
+
+    Raises:
+        GateError: the record lacks what is asked for.
+        MeasurementError: its times are nothing to judge by.
+    """
+    from fer_opt.reports.gate.judging import settled
+
+    record = stored.record
+    assert not isinstance(record, GateRecord)
+    stages = _stages(record, stored.machine)
+    needs_times = baseline is not None or any(
+        isinstance(one, LatencyBudget) and not _is_staged(one, stages) for one in budgets
+    )
+    machine = _machine(stored) if needs_times else None
+    comparisons = []
+    for candidate in candidates:
+        one = Comparison(candidate)
+        if machine is not None and machine.run is not None:
+            one = dataclasses.replace(one, invalid=disturbances(machine.run))
+        if machine is not None and baseline is not None:
+            one = _looked(one, baseline, machine, template.settings)
+        judged = tuple(_budget(budget, candidate, machine, stages, pipeline) for budget in budgets)
+        accuracy = None
+        if max_drop is not None and baseline is not None:
+            accuracy = _accuracy(record, stored.path.parent, baseline, candidate, max_drop)
+        comparisons.append(dataclasses.replace(one, budgets=judged, accuracy=accuracy))
+    device = machine.device if machine is not None else stages.device if stages else None
+    return settled(
+        dataclasses.replace(
+            template,
+            device=device,
+            baseline=baseline,
+            stored=str(stored.path),
+            comparisons=tuple(comparisons),
+        )
+    )
+
+
+def _machine(stored: Stored) -> _Machine:
+    record = stored.record
+    assert not isinstance(record, GateRecord)
+    found: dict[str, _Machine] = {}
+    if isinstance(record, RunRecord) and record.device is not None and record.measurements:
+        found["host"] = _Machine(record.device, record.measurements, None)
+    for run in record.phones:
+        if run.measurements:
+            found[run.label] = _Machine(run.device, run.measurements, run)
+    wanted = [one for name, one in found.items() if stored.machine in (None, name)]
+    if len(wanted) != 1:
+        raise GateError(
+            f"{stored.path} has times of {', '.join(found) or 'no machine'}; say which with "
+            "--machine."
+        )
+    if wanted[0].device.kind == "emulated":
+        raise MeasurementError(
+            f"the times of {stored.path} are an emulator's, which mean nothing; measure on a real "
+            "device."
+        )
+    return wanted[0]
+
+
+def _looked(
+    one: Comparison, baseline: TimedModel, machine: _Machine, settings: GateSettings
+) -> Comparison:
+    """The verdict at the largest look that the record's rounds reach."""
+    runner = machine.run.runner if machine.run is not None else None
+    pairs = pairs_of_measurements(
+        machine.measurements, baseline.name, one.candidate.name, machine.device, runner
+    )
+    count = len(pairs.baseline_ms)
+    look = max((look for look in settings.looks if look <= count), default=count)
+    # Nobody looked earlier, so there was one look.
+    alone = dataclasses.replace(settings, looks=(look,)) if look >= 4 else settings
+    verdict = decide(pairs.baseline_ms[:look], pairs.candidate_ms[:look], alone)
+    return dataclasses.replace(one, looks=(verdict,))
+
+
+def _budget(
+    budget: Budget,
+    candidate: TimedModel,
+    machine: _Machine | None,
+    stages: StagesRun | None,
+    pipeline: str,
+) -> BudgetVerdict:
+    if isinstance(budget, SizeBudget):
+        return judge_size(budget, candidate.size_bytes)
+    if stages is not None and _is_staged(budget, stages):
+        samples, at_least = samples_of_stage(stages, pipeline, budget.subject)
+        return judge_latency(budget, samples, at_least=at_least)
+    assert machine is not None
+    return judge_latency(budget, _samples(machine, candidate, budget))
+
+
+def _samples(machine: _Machine, candidate: TimedModel, budget: LatencyBudget) -> TimeSamples:
+    if budget.subject not in ("classify", candidate.name):
+        raise GateError(
+            f"the record has no stages, so no time of {budget.subject}; write "
+            f"--budget classify={budget.limit_ms:g}ms for the model's own time."
+        )
+    return samples_of_measurements(
+        one for one in machine.measurements if one.model == candidate.name
+    )
+
+
+def _is_staged(budget: LatencyBudget, stages: StagesRun | None) -> bool:
+    return stages is not None and budget.subject in (*STAGES, TOTAL)
+
+
+def _stages(record: RunRecord | BenchRecord, machine: str | None) -> StagesRun | None:
+    """The stages on the machine that is asked for; None where there are none."""
+    found = [
+        one
+        for one in record.stages
+        if machine in (None, "host" if one.device.kind == "host" else one.device.name)
+    ]
+    if len(found) > 1:
+        names = ["host" if one.device.kind == "host" else one.device.name for one in found]
+        raise GateError(
+            f"the record has stages of several machines ({', '.join(names)}); say which with "
+            "--machine."
+        )
+    return found[0] if found else None
+
+
+def _accuracy(
+    record: RunRecord | BenchRecord,
+    folder: Path,
+    baseline: TimedModel,
+    candidate: TimedModel,
+    max_drop: float,
+) -> AccuracyVerdict:
+    if isinstance(record, BenchRecord):
+        raise GateError(
+            "a bench's record has no accuracies; give a run's, or leave --max-accuracy-drop out."
+        )
+    answers = [stored_answers(record, folder, one.name) for one in (baseline, candidate)]
+    return judge_accuracy(pair_answers(*answers), max_drop)
