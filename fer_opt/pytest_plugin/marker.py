@@ -15,7 +15,7 @@ MARKER = "latency_budget"
 STAGES = ("bitmap", "detect", "resize", "grey", "classify", "total")
 """Those of :data:`fer_opt.device.stage_timing.STAGES`, and the photo as a whole."""
 
-QUANTILES = {"median_ms": 0.5, "p95_ms": 0.95}
+PERCENTILES = {"median_ms": 50.0, "p95_ms": 95.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,19 @@ class Budget:
     """One limit.
 
     Attributes:
-        quantile: 0.5 for the median, 0.95 for the 95th percentile.
+        percentile: 50 for the median, or 95.
         limit_ms: that it may not exceed, in milliseconds.
         stage: whose time it is; ``classify`` is the model alone.
     """
 
-    quantile: float
+    percentile: float
     limit_ms: float
     stage: str
 
     @property
     def words(self) -> str:
         """E.g. ``95th percentile of classify within 100 ms``."""
-        of = "median" if self.quantile == 0.5 else "95th percentile"
+        of = "median" if self.percentile == 50 else f"{self.percentile:g}th percentile"
         return f"{of} of {self.stage} within {self.limit_ms:g} ms"
 
 
@@ -51,8 +51,8 @@ def marked_budgets(item: pytest.Item) -> tuple[Budget, ...]:
 
 def _budgets(args: tuple[Any, ...], stated: Mapping[str, Any]) -> list[Budget]:
     stage = stated.get("stage", "classify")
-    limits = {name: stated[name] for name in QUANTILES if stated.get(name) is not None}
-    unknown = [name for name in stated if name not in (*QUANTILES, "stage")]
+    limits = {name: stated[name] for name in PERCENTILES if stated.get(name) is not None}
+    unknown = [name for name in stated if name not in (*PERCENTILES, "stage")]
     if args or unknown or not limits:
         what = unknown[0] if unknown else "a limit without a name" if args else "no limit"
         _refuse(f"has {what}; write median_ms=80, p95_ms=100, or both, and stage= where needed")
@@ -61,7 +61,7 @@ def _budgets(args: tuple[Any, ...], stated: Mapping[str, Any]) -> list[Budget]:
     for name, limit in limits.items():
         if not isinstance(limit, int | float) or not (math.isfinite(limit) and limit > 0):
             _refuse(f"has {name}={limit!r}, which is no number of milliseconds above 0")
-    return [Budget(QUANTILES[name], float(limit), stage) for name, limit in limits.items()]
+    return [Budget(PERCENTILES[name], float(limit), stage) for name, limit in limits.items()]
 
 
 def _refuse(why: str) -> None:

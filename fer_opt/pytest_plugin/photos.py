@@ -7,11 +7,13 @@ import statistics
 from pathlib import Path
 from typing import Literal
 
-from fer_opt.device.stage_timing import PipelineTimes, StagesRun
-from fer_opt.errors import MeasurementError, PhoneError
+from fer_opt.device.stage_timing import STAGES, PipelineTimes, StagesRun
+from fer_opt.errors import GateError, MeasurementError, PhoneError
 from fer_opt.pytest_plugin.options import PluginOptions
-from fer_opt.pytest_plugin.timed import WITH_FACE, Timed
-from fer_opt.reports.stages.photos import photo_times, unusable
+from fer_opt.pytest_plugin.timed import Timed
+from fer_opt.reports.gate.samples import TimeSamples
+from fer_opt.reports.gate.stage_samples import TOTAL, samples_of_stage
+from fer_opt.reports.stages.photos import unusable
 from fer_opt.stages import FASTER, THESIS
 from fer_opt.stages.photos.finding import find_photos
 from fer_opt.stages.timing import StageSettings, TimedPipeline, time_pipelines
@@ -60,7 +62,8 @@ def time_photos(
         device=run.device,
         label=run.device.name,
         process_ms=_process_ms(times),
-        photo_ms=_photo_ms(times, run),
+        samples=_samples(run, times.name),
+        by_photo=True,
         raw={"settings": dataclasses.asdict(settings), "stages": dataclasses.asdict(run)},
     )
 
@@ -74,16 +77,13 @@ def _process_ms(times: PipelineTimes) -> tuple[float, ...]:
     return tuple(statistics.median(totals[index]) for index in sorted(totals))
 
 
-def _photo_ms(times: PipelineTimes, run: StagesRun) -> dict[str, tuple[float, ...]]:
-    """Each photo's time in each stage it went through, and as a whole.
-
-    A photo without a face ends early, so that many of them would hide what a face costs.
-    """
-    found: dict[str, list[float]] = {"total": [], WITH_FACE: []}
-    for photo in photo_times(times, run.photos, "warm"):
-        found["total"].append(photo.total_ms)
-        if photo.faces == 1:
-            found[WITH_FACE].append(photo.total_ms)
-        for stage, ms in photo.stages_ms.items():
-            found.setdefault(stage, []).append(ms)
-    return {stage: tuple(ms) for stage, ms in found.items()}
+def _samples(run: StagesRun, pipeline: str) -> dict[str, TimeSamples]:
+    """What budgets are held against, for each stage that has times of its own."""
+    found = {}
+    for stage in (*STAGES, TOTAL):
+        try:
+            # On a computer no stage is missing from a total.
+            found[stage], _ = samples_of_stage(run, pipeline, stage)
+        except GateError:
+            continue
+    return found

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fer_opt.device.measurement import DeviceFacts
+from fer_opt.reports.gate.samples import TimeSamples
 
-__all__ = ["EMULATED", "WITH_FACE", "Timed"]
-
-WITH_FACE = "total with one face"
-"""Total of the photos that go through every stage."""
-
-EMULATED = (
-    "programs of another processor ran under an emulator, and its times are no latencies at all"
-)
+__all__ = ["Timed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +24,9 @@ class Timed:
         label: what a person would call the device.
         process_ms: the datum of each fresh process, in the order they ran: its median, in
             milliseconds; with photos, the median photo's.
-        photo_ms: by stage, each photo's time in milliseconds; ``total`` is the photo as a whole,
-            and :data:`WITH_FACE` the same of photos with one face. Empty where the model was timed
-            alone.
         raw: everything that was measured, fit for JSON.
+        samples: what budgets are held against, by stage; the model alone is ``classify``.
+        by_photo: whether photos were taken through all stages, and a sample is a photo's.
         reasons: why the times may not be believed, a sentence each; empty where they may.
     """
 
@@ -42,7 +36,8 @@ class Timed:
     label: str
     process_ms: tuple[float, ...]
     raw: dict[str, Any]
-    photo_ms: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    samples: Mapping[str, TimeSamples]
+    by_photo: bool = False
     reasons: tuple[str, ...] = ()
 
     @property
@@ -59,7 +54,9 @@ class Timed:
     def invalid(self) -> str:
         """Why nothing may be judged by these times; empty where something may."""
         if self.kind == "emulated":
-            return EMULATED
+            return (
+                "Programs of another processor ran under an emulator, whose times are no latencies."
+            )
         if self.kind == "phone" and self.reasons:
             return " ".join(self.reasons)
         return ""

@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from fer_opt.device.host import HostDevice
-from fer_opt.device.phone.results import PhoneRun, PhoneSettings
+from fer_opt.device.phone.results import PhoneSettings
+from fer_opt.device.phone.trust import disturbances
 from fer_opt.device.protocol import TimingJob, TimingSettings
 from fer_opt.device.schedule import measure_session
 from fer_opt.errors import MeasurementError, PhoneError
@@ -16,10 +17,14 @@ from fer_opt.flatbuffer import read_tflite
 from fer_opt.pytest_plugin.options import PluginOptions
 from fer_opt.pytest_plugin.said import Said
 from fer_opt.pytest_plugin.timed import Timed
+from fer_opt.reports.gate.samples import samples_of_measurements
 
-__all__ = ["bench_phone_run", "host_settings", "phone_request", "time_model", "timing_job"]
+__all__ = ["place_of", "time_model", "timing_job"]
 
 RUNS_HERE = 20
+
+ALONE = "classify"
+"""The stage that a model alone is."""
 
 
 def time_model(
@@ -42,7 +47,8 @@ def time_model(
     job = timing_job(path.name, path, inputs)
     if not options.here:
         return _on_phone(job, processes, options, said)
-    settings = host_settings(options)
+    runs = (options.runs or RUNS_HERE) if options.timing else 1
+    settings = TimingSettings(runs=runs, threads=options.threads)
     device = HostDevice(settings)
     measured = measure_session(device, [job], processes, seed=0)
     return Timed(
@@ -56,6 +62,7 @@ def time_model(
             "inputs": _inputs(job, settings.random_inputs),
             "measurements": [dataclasses.asdict(one) for one in measured],
         },
+        samples={ALONE: samples_of_measurements(measured)},
     )
 
 
@@ -69,15 +76,8 @@ def timing_job(name: str, path: Path, inputs: Path | None = None) -> TimingJob:
     return TimingJob(name, path, sha256_of(path), inputs)
 
 
-def host_settings(options: PluginOptions) -> TimingSettings:
-    """How a process on this computer times its model."""
-    if not options.timing:
-        return TimingSettings(runs=1, threads=options.threads)
-    return TimingSettings(runs=options.runs or RUNS_HERE, threads=options.threads)
-
-
-def phone_request(options: PluginOptions, rounds: int, said: Said) -> PhoneRequest:
-    """Which phone, and how it times; a virtual one is started once for all tests.
+def place_of(options: PluginOptions, said: Said) -> str:
+    """Where to time, as the rest of fer-opt calls it; a virtual phone serves all tests.
 
     Raises:
         PhoneError: several phones are asked for, or the virtual one cannot start.
@@ -86,36 +86,30 @@ def phone_request(options: PluginOptions, rounds: int, said: Said) -> PhoneReque
         raise PhoneError(
             "--fer-opt-on all names several phones, and a test is timed on one; name it."
         )
-    settings = PhoneSettings(
-        rounds=rounds,
-        runs=1 if not options.timing else options.runs or PhoneSettings().runs,
-        threads=options.threads,
-        outputs=0,
-    )
-    on = _virtual(said) if options.on == "virtual" else options.on
-    return PhoneRequest((on,), None, options.via, options.runner, settings)
+    if options.on != "virtual":
+        return options.on
+    if not said.virtual:
+        from fer_opt.device.virtual import start_virtual_phone
 
-
-def bench_phone_run(
-    request: PhoneRequest, jobs: list[TimingJob], already: tuple[PhoneRun, ...] = ()
-) -> PhoneRun:
-    """What one phone measured of all ``jobs``, or what is missing of it.
-
-    Raises:
-        MeasurementError: a model was not timed.
-        PhoneError: the phone cannot be reached or used.
-    """
-    (outcome,) = bench_on(request, jobs, already, lambda run: None)
-    if outcome.run is None or outcome.error:
-        raise PhoneError(outcome.error)
-    if outcome.run.failures:
-        raise MeasurementError(outcome.run.failures[0].reason)
-    return outcome.run
+        said.virtual = said.ends.enter_context(start_virtual_phone()).address
+    return said.virtual
 
 
 def _on_phone(job: TimingJob, processes: int, options: PluginOptions, said: Said) -> Timed:
-    request = phone_request(options, processes, said)
-    run = bench_phone_run(request, [job])
+    settings = PhoneSettings(
+        rounds=processes,
+        runs=(options.runs or PhoneSettings().runs) if options.timing else 1,
+        threads=options.threads,
+        outputs=0,
+    )
+    place = place_of(options, said)
+    request = PhoneRequest((place,), None, options.via, options.runner, settings)
+    (outcome,) = bench_on(request, [job], (), lambda run: None)
+    run = outcome.run
+    if run is None or outcome.error:
+        raise PhoneError(outcome.error)
+    if run.failures:
+        raise MeasurementError(run.failures[0].reason)
     return Timed(
         model=job.model,
         model_sha256=job.sha256,
@@ -123,23 +117,16 @@ def _on_phone(job: TimingJob, processes: int, options: PluginOptions, said: Said
         label=run.label,
         process_ms=tuple(one.datum_ms for one in run.measurements),
         raw={
-            "settings": dataclasses.asdict(request.settings),
-            "inputs": _inputs(job, request.settings.inputs),
+            "settings": dataclasses.asdict(settings),
+            "inputs": _inputs(job, settings.inputs),
             "runner": run.runner and dataclasses.asdict(run.runner),
             "checks": [dataclasses.asdict(one) for one in run.checks],
             "measurements": [dataclasses.asdict(one) for one in run.measurements],
         },
-        reasons=run.trust.reasons,
+        samples={ALONE: samples_of_measurements(run.measurements)},
+        reasons=disturbances(run) if run.device.kind == "phone" else run.trust.reasons,
     )
 
 
 def _inputs(job: TimingJob, otherwise: str) -> str:
     return otherwise if job.inputs is None else job.inputs.name
-
-
-def _virtual(said: Said) -> str:
-    if not said.virtual:
-        from fer_opt.device.virtual import start_virtual_phone
-
-        said.virtual = said.ends.enter_context(start_virtual_phone()).address
-    return said.virtual

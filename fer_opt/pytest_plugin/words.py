@@ -1,75 +1,65 @@
-"""A comparison's verdict as one screen of plain words."""
+"""Verdicts as one screen of plain words, the first line being enough for a summary."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import textwrap
 
-from fer_opt.reports.gate.decision import Verdict
+from fer_opt.pytest_plugin.marker import Budget
+from fer_opt.pytest_plugin.timed import Timed
+from fer_opt.reports.gate.budgets import BudgetVerdict
+from fer_opt.reports.gate.story import WORDS, GateStory
 
-__all__ = ["tell_regression"]
+__all__ = ["tell_budget", "tell_comparison"]
+
+WIDTH = 79
 
 
-def tell_regression(verdict: Verdict, candidate: Path, baseline: Path, on: str) -> str:
-    """What changed, by how much, how sure that is and what would make it surer.
-
-    Args:
-        verdict: at the last look.
-        candidate: its file.
-        baseline: its file.
-        on: where both were timed, in words.
-
-    Returns:
-        Lines, the first of which is enough for a summary.
-    """
-    new, old = _names(candidate, baseline)
-    limit = f"{100 * verdict.tolerance:g} %"
-    headline = {
-        "pass": f"PASS: {new} is not slower than {old} by more than {limit} {on}.",
-        "fail": f"FAIL: {new} is slower than {old} by more than {limit} {on}.",
-        "inconclusive": f"NOT ENOUGH TO SAY whether {new} is slower than {old} by more than "
-        f"{limit} {on}.",
-    }[verdict.outcome]
-    lines = [
-        headline,
-        f"  by how much  {verdict.ratio:.3f} times {old}'s time ({_change(verdict.ratio)}); "
-        f"from {verdict.low:.3f} to {verdict.high:.3f} times.",
-        f"  how sure     {verdict.pairs} pairs, each timed in fresh processes side by side. "
-        f"{_sure(verdict)}",
-        f"  could see    a slowdown of {_percent(verdict.detectable)}, which fails such a look "
-        "95 times in 100.",
-    ]
-    if verdict.outcome != "pass":
-        lines.append(f"  surer        {_surer(verdict)}")
+def tell_comparison(story: GateStory) -> str:
+    """A gate of one candidate: what changed, by how much, how sure, what would be surer."""
+    mark = f" ({story.mark})" if story.mark else ""
+    machine = f" On {story.machine}{mark}." if story.machine else ""
+    lines = [f"{story.word}: {story.headline}{machine}"]
+    for finding in story.findings:
+        lines += _wrapped(finding.said)
+        if finding.surer:
+            lines += _wrapped(f"Surer: {finding.surer}")
+    for note in story.notes:
+        lines += _wrapped(note)
     return "\n".join(lines)
 
 
-def _names(candidate: Path, baseline: Path) -> tuple[str, str]:
-    """The files' names, or their paths where those are the same."""
-    if candidate.name != baseline.name:
-        return candidate.name, baseline.name
-    return str(candidate), str(baseline)
+def tell_budget(verdict: BudgetVerdict, budget: Budget, timed: Timed) -> str:
+    """One budget's verdict."""
+    found = "unknown" if verdict.found is None else f"{verdict.found:.4g} ms"
+    unit = "photos" if timed.by_photo else "inferences"
+    lines = [
+        f"{WORDS[verdict.outcome]}: {timed.model} {timed.on}, {budget.words}; it is {found}.",
+        *_wrapped(
+            f"Its bounds are {_bound(verdict.low)} and {_bound(verdict.high)} ms, each with "
+            f"{verdict.confidence:.0%} confidence; {verdict.over} of {verdict.values} {unit} took "
+            "longer than the budget."
+        ),
+    ]
+    if verdict.outcome == "inconclusive":
+        lines += _wrapped(_surer(verdict, timed))
+    return "\n".join(lines)
 
 
-def _change(ratio: float) -> str:
-    return f"{_percent(abs(ratio - 1))} {'slower' if ratio >= 1 else 'faster'}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _sure(verdict: Verdict) -> str:
-    return {
-        "pass": "A model beyond the limit passes at most 5 times in 100.",
-        "fail": "A model within the limit fails at most once in 100.",
-        "inconclusive": "The bounds lie on both sides of the limit.",
-    }[verdict.outcome]
-
-
-def _surer(verdict: Verdict) -> str:
-    if verdict.outcome == "fail":
-        return "run the test again: a real slowdown fails again."
-    return (
-        "a quieter machine, more inferences in each process (--fer-opt-runs), or a wider "
-        "tolerance=."
+def _surer(verdict: BudgetVerdict, timed: Timed) -> str:
+    if verdict.needed is None:
+        return "So large a share took longer that more of them alone will not pass."
+    more = "time more photos" if timed.by_photo else "ask for more with --fer-opt-processes"
+    alike = (
+        ""
+        if timed.by_photo
+        else f"; these are worth {verdict.worth}, as those of one process are alike"
     )
+    return f"{verdict.needed} independent ones would pass{alike}: {more}."
+
+
+def _bound(ms: float | None) -> str:
+    return "?" if ms is None else f"{ms:.4g}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
