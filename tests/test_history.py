@@ -215,6 +215,15 @@ def test_what_is_no_history_is_refused_in_a_sentence(tmp_path, words, sentence):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_gates_record_in_a_folder_is_left_out_and_told(tmp_path: Path):
+    save(tmp_path / "run", run_of(1))
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "record.json").write_text('{"kind": "gate"}')
+    gathered = gather([tmp_path])
+    assert gathered.records == 1
+    assert "is of a gate" in gathered.left_out[0]
+
+
 def test_a_broken_record_in_a_folder_is_left_out_and_told(tmp_path: Path):
     save(tmp_path / "good", run_of(1))
     save(tmp_path / "bad", run_of(2))

@@ -241,16 +241,18 @@ def test_faster(assert_no_regression):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_pairs_on_a_virtual_phone_are_compared_there(suite: Suite):
     result = suite.run(
         """
-def test_faster(assert_no_regression):
-    verdict = assert_no_regression("small.tflite", "big.tflite", tolerance=0.5)
-    assert verdict.pairs in (8, 12, 16, 24)
+def test_slower(assert_no_regression):
+    assert_no_regression("big.tflite", "small.tflite")
 """,
-        "--fer-opt-on=virtual", "--fer-opt-inconclusive=pass",
+        "--fer-opt-on=virtual", "--fer-opt-runs=10",
     )  # fmt: skip
-    result.assert_outcomes(passed=1)
+    # Other people's work may disturb a virtual phone's times; they are not valid then.
+    result.assert_outcomes(failed=1)
+    assert re.search("FAIL: Regressed|NOT VALID", said(result))
     assert "(a virtual phone: a computer's times, not a phone's)" in said(result)
 
 

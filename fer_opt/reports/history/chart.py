@@ -50,7 +50,7 @@ def _chart(trends: Sequence[Trend], number: int) -> Chart:
         "started:T",
         title=None,
         scale=alt.Scale(type="utc", padding=14, nice=False),
-        axis=alt.Axis(grid=False, labelOverlap=True, tickCount=6, format=_date_format(points)),
+        axis=alt.Axis(grid=False, labelOverlap=True, **_dates(points)),
     )
     y = alt.Y(
         "median:Q", title="milliseconds", scale=cost_scale(bounds, 12), axis=cost_axis(bounds)
@@ -66,25 +66,26 @@ def _chart(trends: Sequence[Trend], number: int) -> Chart:
         "record": "record",
         "doubts": "doubts",
     }
-    chart = alt.layer(
-        layer(steps, "steps")
-        .mark_rule(strokeDash=[3, 3])
-        .encode(
-            x=x,
-            color=encoded["color"],
-            tooltip=tooltip({"series": "model", "text": "possible step"}),
-        ),
+    colour = encoded["color"]
+    believed = [row for row in points if row["believed"]]
+    doubted = [row for row in points if not row["believed"]]
+    layers = [
         layer(points, "spans")
         .mark_rule(opacity=0.5)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=encoded["color"]),
-        layer(points, "lines").mark_line(opacity=0.6).encode(x=x, y=y, color=encoded["color"]),
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        layer(points, "lines").mark_line(opacity=0.6).encode(x=x, y=y, color=colour),
         *(
-            layer([row for row in points if row["believed"] is believed], name)
-            .mark_point(filled=believed, size=60, opacity=0.9)
+            layer(rows, name)
+            .mark_point(filled=rows is believed, size=60, opacity=0.9)
             .encode(x=x, y=y, tooltip=tooltip(fields), **encoded)
-            for name, believed in (("points", True), ("doubted", False))
+            for rows, name in ((believed, "points"), (doubted, "doubted"))
+            if rows  # Vega warns of a layer without any
         ),
-    )
+    ]
+    if steps:
+        named = tooltip({"series": "model", "text": "possible step"})
+        marks = layer(steps, "steps").mark_rule(strokeDash=[3, 3])
+        layers.insert(0, marks.encode(x=x, color=colour, tooltip=named))
     machine = trends[0].machine
     return Chart(
         name=f"history-{number}",
@@ -94,14 +95,16 @@ def _chart(trends: Sequence[Trend], number: int) -> Chart:
             "marks are in doubt. Dashed lines are possible steps."
         ),
         description=f"Latency of {len(trends)} models over time on {machine.words}.",
-        spec=compiled(chart, height=260),
+        spec=compiled(alt.layer(*layers), height=260),
     )
 
 
-def _date_format(points: Sequence[Row]) -> str:
-    """Days, or times of day where all points are of one or two."""
-    days = {point["started"][:10] for point in points}
-    return "%Y-%m-%d" if len(days) > 2 else "%m-%d %H:%M"
+def _dates(points: Sequence[Row]) -> Row:
+    """Ticks at days, or at times of day where all points are of one or two."""
+    days = len({point["started"][:10] for point in points})
+    if days > 2:
+        return {"tickCount": min(6, days), "format": "%Y-%m-%d"}
+    return {"tickCount": 6, "format": "%m-%d %H:%M"}
 
 
 def _rows(trend: Trend) -> list[Row]:

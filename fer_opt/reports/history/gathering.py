@@ -8,7 +8,9 @@ from pathlib import Path
 
 from fer_opt.errors import RecordError
 from fer_opt.reports.bench_record import read_any_record
+from fer_opt.reports.gate.record import GATE_KIND
 from fer_opt.reports.history.points import LeftOut, Point, points_of
+from fer_opt.reports.record_files import read_object
 
 __all__ = ["RECORD_NAME", "Gathered", "gather"]
 
@@ -45,6 +47,9 @@ def gather(paths: Sequence[Path]) -> Gathered:
     records = 0
     for path, named in _found(paths):
         try:
+            if not named and read_object(path)[1].get("kind") == GATE_KIND:
+                left_out.append(f"{path} is of a gate, which compares within one session.")
+                continue
             record = read_any_record(path)
         except RecordError as exc:
             if named:
