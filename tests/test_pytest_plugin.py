@@ -7,8 +7,9 @@ import statistics
 from pathlib import Path
 
 import pytest
-from user_suite import HEAVY, Suite, install_plugin, write_models
+from user_suite import HEAVY, REPOSITORY, Suite, install_plugin, write_models
 
+from fer_opt.data.scenes import write_scenes
 from fer_opt.device import stage_timing
 from fer_opt.pytest_plugin import marker
 
@@ -186,8 +187,6 @@ def test_a_file_that_is_no_model_fails_in_a_sentence(suite, path, source):
 
 @pytest.mark.slow
 def test_stages_of_photos_are_held_to_their_budgets(suite: Suite):
-    from fer_opt.data.scenes import write_scenes
-
     folder = suite.pytester.mkdir("photos")
     write_scenes(folder, seed=0)
     for scene in sorted(folder.iterdir())[4:]:
@@ -357,6 +356,24 @@ def test_several_phones_are_refused(suite: Suite):
     result = suite.run(TIMES, "--fer-opt-on=all")
     result.assert_outcomes(failed=1)
     assert "a test is timed on one" in said(result)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_documentation_run_as_written(suite: Suite):
+    text = (REPOSITORY / "docs" / "pytest.md").read_text(encoding="utf-8")
+    simple, photos = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    folder = suite.pytester.mkdir("models")
+    small = (suite.pytester.path / "small.tflite").read_bytes()
+    for name in ("faces", "released"):
+        (folder / f"{name}.tflite").write_bytes(small)
+    result = suite.run(simple, "--fer-opt-processes=6")
+    outcomes = result.parseoutcomes()
+    # Six processes may be too few for a 95th percentile.
+    assert outcomes.pop("skipped", 0) + outcomes.pop("passed") == 3
+    assert not outcomes
+    write_scenes(suite.pytester.mkdir("photos"), seed=0)
+    result = suite.run(photos, "--fer-opt-processes=1")
+    result.assert_outcomes(passed=1)
 
 
 def test_stages_have_the_names_of_the_record():

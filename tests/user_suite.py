@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Suite", "install_plugin", "write_models"]
+__all__ = ["HEAVY", "REPOSITORY", "Suite", "install_plugin", "write_models"]
 
 REPOSITORY = Path(__file__).parents[1]
 HEAVY = ("numpy", "tensorflow", "scipy", "pandas", "pydantic", "ai_edge_litert", "fer_opt.device")
