@@ -12,6 +12,7 @@ from user_suite import HEAVY, REPOSITORY, Suite, install_plugin, write_models
 from fer_opt.data.scenes import write_scenes
 from fer_opt.device import stage_timing
 from fer_opt.pytest_plugin import marker
+from fer_opt.pytest_plugin.sentences import for_pytest
 
 pytest_plugins = ["pytester"]
 
@@ -374,6 +375,42 @@ def test_the_examples_of_the_documentation_run_as_written(suite: Suite):
     write_scenes(suite.pytester.mkdir("photos"), seed=0)
     result = suite.run(photos, "--fer-opt-processes=1")
     result.assert_outcomes(passed=1)
+
+
+def test_a_phone_that_is_not_there_fails_in_a_sentence(suite: Suite):
+    result = suite.run(TIMES + SAME, "--fer-opt-on=tcp:127.0.0.1:9")
+    result.assert_outcomes(failed=2)
+    assert "127.0.0.1:9" in said(result)
+    assert "Traceback" not in said(result)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("name it: --on tcp:HOST:PORT.", "name it: --fer-opt-on tcp:HOST:PORT."),
+        ("more pairs (--looks 24,32,48)", "more pairs (looks=(24, 32, 48))"),
+        ("more (--runs), fewer --threads", "more (--fer-opt-runs), fewer --fer-opt-threads"),
+        ("say --fer-opt-on phone, --only", "say --fer-opt-on phone, --only"),
+    ],
+)
+def test_options_have_the_names_they_have_in_pytest(words: str, told: str):
+    assert for_pytest(words) == told
+
+
+def test_more_looks_and_another_tolerance_can_be_asked_for(suite: Suite):
+    result = suite.run(
+        """
+def test_same(assert_no_regression):
+    verdict = assert_no_regression("small.tflite", "small.tflite", tolerance=0.5, looks=[5, 6])
+    assert verdict.looks == (5, 6) and verdict.pairs in (5, 6) and verdict.tolerance == 0.5
+
+def test_none(assert_no_regression):
+    assert_no_regression("small.tflite", "small.tflite", looks=[])
+""",
+        "--fer-opt-inconclusive=pass",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    assert "are not numbers of pairs in ascending order" in said(result)
 
 
 def test_stages_have_the_names_of_the_record():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ class AssertNoRegression:
         baseline: str | os.PathLike[str],
         *,
         tolerance: float = 0.05,
+        looks: Sequence[int] = (8, 12, 16, 24),
         seed: int = 0,
     ) -> Verdict | None:
         """Time both in pairs; stop as soon as the pairs decide.
@@ -51,6 +53,7 @@ class AssertNoRegression:
             candidate: the .tflite file that may have become slower.
             baseline: the one it is compared with.
             tolerance: a slowdown up to this is none, 0.05 for 5 %.
+            looks: numbers of pairs after which a verdict is sought.
             seed: of the random order within pairs.
 
         Returns:
@@ -59,7 +62,9 @@ class AssertNoRegression:
         files = Path(candidate), Path(baseline)
         if not self._options.timing:
             return or_fail(lambda: self._run_once(*files))
-        record = or_fail(lambda: self._gate(*files, tolerance, seed))
+        record = or_fail(
+            lambda: self._gate(*files, GateSettings(tolerance, looks=tuple(looks), seed=seed))
+        )
         story = tell_gate(record)
         words = tell_comparison(story)
         self._said.lines.append(f"{self._test}: {words.splitlines()[0]}")
@@ -77,8 +82,7 @@ class AssertNoRegression:
             time_model(file, None, 1, self._options, self._said)
         self._said.lines.append(f"{self._test}: nothing was compared (--benchmark-disable).")
 
-    def _gate(self, candidate: Path, baseline: Path, tolerance: float, seed: int) -> GateRecord:
-        settings = GateSettings(tolerance=tolerance, seed=seed)
+    def _gate(self, candidate: Path, baseline: Path, settings: GateSettings) -> GateRecord:
         request = _request(candidate, baseline, settings, self._options, self._said)
         with tempfile.TemporaryDirectory(prefix="fer-opt-gate-") as folder:
             return gate(request, Path(folder), command=f"pytest {self._test}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from fer_opt.pytest_plugin.marker import Budget
+from fer_opt.pytest_plugin.sentences import for_pytest
 from fer_opt.pytest_plugin.timed import Timed
 from fer_opt.reports.gate.budgets import BudgetVerdict
 from fer_opt.reports.gate.story import WORDS, GateStory
@@ -22,7 +23,7 @@ def tell_comparison(story: GateStory) -> str:
     for finding in story.findings:
         lines += _wrapped(finding.said)
         if finding.surer:
-            lines += _wrapped(f"Surer: {finding.surer}")
+            lines += _wrapped(f"Surer: {for_pytest(finding.surer)}")
     for note in story.notes:
         lines += _wrapped(note)
     return "\n".join(lines)
