@@ -106,10 +106,13 @@ def tables(rows: Sequence[Row]) -> str:
             for count in (judged.outcomes["fail"], *(judged.failed[rule] for rule in RULES))
         ]
         rules.append(f"| {row.family.name} | " + " | ".join(shares) + " |")
+    half = rows[0].sessions // 2
+    margin = bounds(half, 2 * half)[1] - 0.5
     return "\n".join(
         [
             f"{rows[0].sessions} sessions for each cell; pairs are medians; what neither fails nor "
-            "passes is inconclusive.",
+            "passes is inconclusive. Bounds are 95 % each; no share is off by more than "
+            f"{margin:.1%}.",
             "",
             *gate,
             "",

@@ -60,6 +60,7 @@ def python(code: str) -> str:
         ["--help"],
         ["bench", "--help"],
         ["classify", "--help"],
+        ["gate", "--help"],
         ["report", "--help"],
         ["run", "--help"],
         ["models"],

@@ -1,7 +1,7 @@
 """The ``fer-opt`` command: the only place that prints and exits.
 
 Exit codes: 0 done, 2 the user's input, a phone or a model on it cannot be used, 130 stopped by
-Ctrl-C.
+Ctrl-C; ``gate`` has more, see :mod:`fer_opt.cli.gated`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     except SystemExit as exc:
         if exc.code == INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
             complain(
-                "stopped; run, train, demo, classify and bench --on go on from here when called "
-                "again."
+                "stopped; run, train, demo, classify, gate and bench --on go on from here when "
+                "called again."
             )
         raise

@@ -189,9 +189,9 @@ def gate(
 ) -> None:
     """Tell whether a model regressed: slower than its baseline, or over a budget.
 
-    Both models are measured side by side in pairs of fresh processes, until it is clear: at most
-    24 pairs. Stop it at any time; the same command goes on where it stopped.
-    """  # fmt: skip
+    Both models are measured side by side, in pairs of fresh processes, until it
+    is clear. Stop it at any time; the same command goes on where it stopped.
+    """
     from fer_opt.cli.gate_request import Asked, ask
     from fer_opt.cli.gated import OutputFiles, finish, gated_or_exit
 

@@ -61,6 +61,8 @@ def _measured(asked: Asked, stored: Any, terminal: Terminal) -> tuple[Any, Path]
     request = dataclasses.replace(request, stored=baseline.sha256)
     folder = asked.out or DEFAULT_FOLDER
     record = gate(request, folder, command=_command(), fresh=asked.fresh, progress=terminal)
+    if record.outcome == "invalid":
+        return record, folder / "record.json"
     record = held_against(
         record,
         stored,
@@ -113,13 +115,13 @@ def _within(asked: Asked, stored: Any) -> Any:
 
 def _model_of(stored: Any, pipeline: str) -> Any:
     """The classifier of a pipeline, under the pipeline's name."""
+    from fer_opt.device.phone.results import TimedModel
+
     for run in stored.record.stages:
         for one in run.pipelines:
             if one.name == pipeline:
-                known = {model.sha256: model for model in stored.models().values()}
-                model = known.get(one.model_sha256)
-                if model is not None:
-                    return dataclasses.replace(model, name=f"{pipeline} pipeline")
+                # Its size is not asked for here.
+                return TimedModel(f"{pipeline} pipeline", one.model, one.model_sha256, 0)
     raise GateError(
         f"{stored.path} has no pipeline named {pipeline}; choose another with --pipeline."
     )

@@ -72,6 +72,11 @@ class GateRequest:
         if not self.candidates:
             raise GateError("no candidate is named; give --candidate MODEL.tflite.")
         names = {job.model for job in self.candidates} | {ONE_STAGE}
+        if len({budget.name for budget in self.budgets}) < len(self.budgets):
+            raise GateError(
+                "two budgets hold for the same thing; give the one that is meant, and --percentile "
+                "for another percentile in a gate of its own."
+            )
         for budget in self.budgets:
             if isinstance(budget, LatencyBudget) and budget.subject not in names:
                 raise GateError(

@@ -13,7 +13,13 @@ from pathlib import Path
 import fer_opt
 from fer_opt.device.measurement import DeviceFacts
 from fer_opt.device.protocol import TimingJob
-from fer_opt.errors import ExperimentError, MeasurementError, RecordError
+from fer_opt.errors import (
+    ExperimentError,
+    MeasurementError,
+    PhoneError,
+    RecordError,
+    RunnerError,
+)
 from fer_opt.experiment.folder import RECORD_NAME, locked
 from fer_opt.experiment.gate_request import HOST, GateRequest, timed_model
 from fer_opt.experiment.gating_host import host_device, time_here
@@ -23,6 +29,7 @@ from fer_opt.progress import SILENT, Progress
 from fer_opt.reports.gate.decision import Verdict
 from fer_opt.reports.gate.judging import is_decided, judged, looked
 from fer_opt.reports.gate.non_inferiority import AccuracyVerdict
+from fer_opt.reports.gate.plain import plain
 from fer_opt.reports.gate.record import (
     GATE_KIND,
     GATE_SCHEMA_VERSION,
@@ -58,22 +65,30 @@ def gate(
         accuracy: judges a candidate's; asked after everything has been timed.
         progress: is told how it goes.
 
+    Returns:
+        The judged record. Where a candidate could not be measured to the end (a process failed, the
+        phone is gone) its reason is among what is not valid; the folder keeps what was measured,
+        and the same call goes on there.
+
     Raises:
-        ExperimentError: the folder holds another gate, or is in use.
-        MeasurementError: a process failed.
-        PhoneError: the phone cannot be reached or used.
-        RunnerError: there is no runner for the phone.
+        ExperimentError: the folder holds another gate or that of another machine, or is in use.
     """
     path = folder / RECORD_NAME
     if not fresh:
         _previous(path, request)
     with locked(make_folder(folder)):
-        book = _Book(request, path, command, None if fresh else _previous(path, request))
-        if any(one.pairs or one.alone or one.phone for one in book.record.comparisons):
+        previous = None if fresh else _previous(path, request)
+        if previous is not None and previous.outcome == "invalid":
+            progress.say(f"The measurement in {folder} was not valid; measuring anew.")
+            previous = None
+        elif previous is not None and previous.outcome is not None:
+            progress.say(f"Judging what {folder} holds; --fresh measures again.")
+        elif previous is not None:
             progress.say(f"Going on with the gate in {folder}.")
-        if request.needs_times:
-            for place, candidate in enumerate(request.candidates):
-                _measure(book, place, candidate, progress)
+        book = _Book(request, path, command, previous)
+        book.write(book.record)
+        if request.needs_times and (broken := _measure_all(book, progress)):
+            return judged(broken, request.budgets)
         book.write(judged(book.record, request.budgets))
         if accuracy is not None:
             for place, candidate in enumerate(request.candidates):
@@ -97,7 +112,7 @@ class _Book:
             for one in record.comparisons
         )
         self.record = dataclasses.replace(
-            record, command=command, comparisons=comparisons, outcome=None
+            record, command=plain(command), comparisons=comparisons, outcome=None
         )
 
     def write(self, record: GateRecord) -> None:
@@ -128,6 +143,18 @@ class _Book:
                 f"({known.name}, now {device.name}); pass --fresh to start over."
             )
         self.record = dataclasses.replace(self.record, device=device)
+
+
+def _measure_all(book: _Book, progress: Progress) -> GateRecord | None:
+    """Measure what is missing; where that fails, the record with the reason, which is not kept."""
+    for place, candidate in enumerate(book.request.candidates):
+        try:
+            _measure(book, place, candidate, progress)
+        except (MeasurementError, PhoneError, RunnerError) as exc:
+            comparisons = list(book.record.comparisons)
+            comparisons[place] = dataclasses.replace(comparisons[place], invalid=(str(exc),))
+            return dataclasses.replace(book.record, comparisons=tuple(comparisons))
+    return None
 
 
 def _measure(book: _Book, place: int, candidate: TimingJob, progress: Progress) -> None:

@@ -237,7 +237,10 @@ def within_record(
 
     record = stored.record
     assert not isinstance(record, GateRecord)
-    stages = _stages(record, stored.machine)
+    staged = any(
+        isinstance(one, LatencyBudget) and one.subject in (*STAGES, TOTAL) for one in budgets
+    )
+    stages = _stages(record, stored.machine) if staged else None
     needs_times = baseline is not None or any(
         isinstance(one, LatencyBudget) and not _is_staged(one, stages) for one in budgets
     )
@@ -249,7 +252,12 @@ def within_record(
             one = dataclasses.replace(one, invalid=disturbances(machine.run))
         if machine is not None and baseline is not None:
             one = _looked(one, baseline, machine, template.settings)
-        judged = tuple(_budget(budget, candidate, machine, stages, pipeline) for budget in budgets)
+        # Times that are not valid are held to nothing; sizes and photos are not theirs.
+        judged = tuple(
+            _budget(budget, candidate, machine, stages, pipeline)
+            for budget in budgets
+            if not one.invalid or isinstance(budget, SizeBudget) or _is_staged(budget, stages)
+        )
         accuracy = None
         if max_drop is not None and baseline is not None:
             accuracy = _accuracy(record, stored.path.parent, baseline, candidate, max_drop)

@@ -167,8 +167,8 @@ def judge_latency(
     least_over, most_over = samples.over(budget.limit_ms)
     # Counts within the limit, as so many independent values would show them; rounded to the side
     # that decides less.
-    most_within = math.ceil(worth * (count - least_over) / count)
-    least_within = math.floor(worth * (count - most_over) / count)
+    most_within = -(-worth * (count - least_over) // count)
+    least_within = worth * (count - most_over) // count
     fail_p = float(bdtr(most_within, worth, quantile))
     shown = float(bdtr(least_within - 1, worth, quantile)) if least_within else 0.0
     outcome: Outcome = "inconclusive"
@@ -200,10 +200,10 @@ def _bounds(samples: TimeSamples, quantile: float) -> tuple[float | None, float 
         return None, None
     ordered, count = sorted(samples.times_ms), samples.count
     low, high = quantile_ranks(samples.worth, quantile, CONFIDENCE)
-    scale = count / samples.worth
+    # The first place past as large a share of the times, and the place that completes it.
     return (
-        None if low is None else ordered[max(1, math.floor((low - 1) * scale) + 1) - 1],
-        None if high is None else ordered[min(count, math.ceil(high * scale)) - 1],
+        None if low is None else ordered[(low - 1) * count // samples.worth],
+        None if high is None else ordered[-(-high * count // samples.worth) - 1],
     )
 
 

@@ -19,8 +19,10 @@ from fer_opt.reports.gate.budgets import (
 from fer_opt.reports.gate.decision import GateSettings, Outcome, Verdict, decide
 from fer_opt.reports.gate.holm import combined_outcome, holm_adjusted, holm_verdicts
 from fer_opt.reports.gate.measured import candidate_processes, pair_count, paired_medians
+from fer_opt.reports.gate.non_inferiority import FAIL_CONFIDENCE
 from fer_opt.reports.gate.record import Comparison, GateOutcome, GateRecord
 from fer_opt.reports.gate.samples import samples_of_measurements
+from fer_opt.reports.order_statistics import ROUNDING
 
 __all__ = ["is_decided", "judged", "looked", "settled"]
 
@@ -114,7 +116,7 @@ def _budgets(comparison: Comparison, budgets: Sequence[Budget]) -> tuple[BudgetV
 
 def _holm_budgets(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Latency budgets and accuracies of all candidates, each kind held to one level together."""
-    level = 1 - CONFIDENCE
+    level = 1 - CONFIDENCE + ROUNDING
     places = [
         (place, index)
         for place, one in enumerate(comparisons)
@@ -127,10 +129,11 @@ def _holm_budgets(comparisons: Sequence[Comparison]) -> list[Comparison]:
         kept = list(found[place].budgets)
         kept[index] = replace(kept[index], fail_p=p, outcome=_held(kept[index].outcome, p, level))
         found[place] = replace(found[place], budgets=tuple(kept))
-    return _holm_accuracies(found, level)
+    return _holm_accuracies(found)
 
 
-def _holm_accuracies(comparisons: Sequence[Comparison], level: float) -> list[Comparison]:
+def _holm_accuracies(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    level = 1 - FAIL_CONFIDENCE + ROUNDING
     known = [one.accuracy for one in comparisons if one.accuracy is not None]
     adjusted = iter(holm_adjusted([one.fail_p for one in known]))
     found = []
@@ -144,7 +147,7 @@ def _holm_accuracies(comparisons: Sequence[Comparison], level: float) -> list[Co
 
 
 def _held(outcome: Outcome, adjusted_p: float, level: float) -> Outcome:
-    return "inconclusive" if outcome == "fail" and adjusted_p > level + 1e-12 else outcome
+    return "inconclusive" if outcome == "fail" and adjusted_p > level else outcome
 
 
 def _outcome(comparisons: Iterable[Comparison], *, compares: bool) -> GateOutcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fer_opt.device.measurement import DeviceFacts, Measurement
 from fer_opt.device.pair_measurement import PairMeasurement
@@ -42,7 +42,7 @@ class PairedMedians:
     Attributes:
         baseline_ms: median of the baseline's process of each pair.
         candidate_ms: median of the candidate's.
-        fingerprint: how all of them were timed.
+        fingerprint: how all of them were timed; its delegate is the baseline's.
     """
 
     baseline_ms: tuple[float, ...]
@@ -116,8 +116,9 @@ def pair_up(baseline: Sequence[TimedProcess], candidate: Sequence[TimedProcess])
 
     Raises:
         MeasurementError: there are none, a pair lacks one of them or has two, its two did not run
-            in one session, a median is missing, or the fingerprints are mixed: the baseline's
-            processes differ among themselves in anything, or the two models were not timed alike.
+            in one session, a median is missing, or the fingerprints are mixed: one model's
+            processes differ among themselves in anything (the file and the delegate included), or
+            the two models were not timed alike by the same machine and runner.
     """
     if not baseline or not candidate:
         raise MeasurementError(
@@ -127,7 +128,9 @@ def pair_up(baseline: Sequence[TimedProcess], candidate: Sequence[TimedProcess])
     _refuse_mixed("baseline", baseline)
     _refuse_mixed("candidate", candidate)
     first = baseline[0].fingerprint
-    if unlike := differences(first, candidate[0].fingerprint):
+    # A candidate that the delegate no longer takes is what a gate is for.
+    other = replace(candidate[0].fingerprint, delegate=first.delegate)
+    if unlike := differences(first, other):
         raise MeasurementError(
             f"baseline and candidate were timed differently: {'; '.join(unlike)}; measure both "
             "again in one session."

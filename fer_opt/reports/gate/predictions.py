@@ -104,7 +104,8 @@ def pair_answers(baseline: StoredAnswers, candidate: StoredAnswers) -> PairedAns
 def _load(path: Path) -> tuple[npt.NDArray[np.float64], Labels]:
     again = "run the experiment again"
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        # NumPy leaves a file open that it opened itself and cannot read.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as kept:
             return kept["probabilities"].astype(np.float64), kept["truth"].astype(np.int64)
     except OSError as exc:
         raise RecordError(f"{path} cannot be read ({exc.strerror or exc}); {again}.") from exc

@@ -6,8 +6,10 @@ Format changes:
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -76,8 +78,7 @@ class Comparison:
     invalid: tuple[str, ...] = ()
 
 
-# Absurd times give infinite bounds, which JSON has no number for.
-@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", ser_json_inf_nan="strings"))
+@dataclass(frozen=True, slots=True, config=STRICT)
 class GateRecord:
     """What ``fer-opt gate`` leaves.
 
@@ -131,7 +132,8 @@ def write_gate_record(record: GateRecord, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    write_atomically(path, _ADAPTER.dump_json(record, indent=1) + b"\n")
+    found = _spelled(_ADAPTER.dump_python(record))
+    write_atomically(path, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def read_gate_record(path: Path) -> GateRecord:
@@ -146,3 +148,14 @@ def read_gate_record(path: Path) -> GateRecord:
         raise RecordError(f"{path} is not the record of a gate; choose another folder.")
     version = found.get("schema_version")
     return parse_record(path, text, version, _ADAPTER, READABLE_VERSIONS)
+
+
+def _spelled(value: Any) -> Any:
+    """Absurd times give infinite bounds; JSON has no number for them, so they become words."""
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {name: _spelled(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(one) for one in value]
+    return value

@@ -58,9 +58,7 @@ def stored_times(
     """
     found = [one for one in _sources(record, model) if machine in (None, *one.names)]
     if not found:
-        timed = sorted(
-            {f"{name} on {one.names[0]}" for one in _sources(record) for name in one.models}
-        )
+        timed = [f"{name} on {one.names[0]}" for one in _sources(record) for name in one.models]
         where = "" if machine is None else f" on {machine}"
         raise GateError(
             f"the record holds no times of {model}{where}; it has "

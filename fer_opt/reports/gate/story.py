@@ -174,12 +174,13 @@ def _against(name: str, baseline: str, found: AgainstVerdict, settings: GateSett
 
 def _budget(name: str, budget: BudgetVerdict) -> Finding:
     found = "unknown" if budget.found is None else f"{budget.found:.4g} ms"
-    least = "?" if budget.low is None else f"{budget.low:.4g}"
-    most = "?" if budget.high is None else f"{budget.high:.4g}"
+    least = "" if budget.low is None else f"at least {budget.low:.4g} ms"
+    most = "" if budget.high is None else f"at most {budget.high:.4g} ms"
+    bounds = ", ".join(filter(None, [least, most]))
+    sure = f" ({bounds}, {budget.confidence:.0%} confidence each)" if bounds else ""
     said = (
-        f"{budget.name} is {found} (from {least} to {most} ms, {budget.confidence:.0%} confidence "
-        f"each), {budget.limit:g} ms is the budget; {budget.over} of {budget.values} times "
-        "exceed it."
+        f"{found}{sure}; {budget.limit:g} ms is the budget, which {budget.over} of "
+        f"{budget.values} times exceed."
     )
     surer = ""
     if budget.outcome == "inconclusive":
@@ -202,9 +203,9 @@ def _accuracy(name: str, found: AccuracyVerdict) -> Finding:
     answers = found.answers
     said = (
         f"{answers.candidate_accuracy:.2%} right, the baseline {answers.baseline_accuracy:.2%} on "
-        f"the same {answers.samples:,} samples: {100 * answers.change:+.2f} points, from "
-        f"{100 * found.low:+.2f} to {100 * found.high:+.2f} ({found.confidence:.0%} confidence "
-        f"each); a drop of {100 * found.max_drop:g} is allowed."
+        f"the same {answers.samples:,} samples: {100 * answers.change:+.2f} points; at least "
+        f"{100 * found.low:+.2f} (95% confidence), at most {100 * found.high:+.2f} (99%); a drop "
+        f"of {100 * found.max_drop:g} is allowed."
     )
     surer = "More samples." if found.outcome == "inconclusive" else ""
     return Finding(name, "accuracy", found.outcome, said, surer)
