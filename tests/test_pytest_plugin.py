@@ -7,12 +7,17 @@ import statistics
 from pathlib import Path
 
 import pytest
+from sample_phone_run import sample_phone_run
 from user_suite import HEAVY, REPOSITORY, Suite, install_plugin, write_models
 
 from fer_opt.data.scenes import write_scenes
 from fer_opt.device import stage_timing
 from fer_opt.pytest_plugin import marker
+from fer_opt.pytest_plugin.budgets import hold_to
+from fer_opt.pytest_plugin.said import Said
 from fer_opt.pytest_plugin.sentences import for_pytest
+from fer_opt.pytest_plugin.timed import Timed
+from fer_opt.reports.gate.samples import samples_of_measurements
 
 pytest_plugins = ["pytester"]
 
@@ -411,6 +416,30 @@ def test_none(assert_no_regression):
     )
     result.assert_outcomes(passed=1, failed=1)
     assert "are not numbers of pairs in ascending order" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reasons", "words"),
+    [
+        ("phone", (), None),
+        ("phone", ("The phone was throttled in round 3.",), "throttled in round 3"),
+        ("virtual", ("This is a virtual phone.",), None),
+        ("emulated", (), "under an emulator"),
+    ],
+)
+def test_a_budget_is_held_against_valid_times_only(kind, reasons, words):
+    run = sample_phone_run(kind=kind)
+    samples = samples_of_measurements(one for one in run.measurements if one.model == "int8")
+    timed = Timed(
+        "int8", "a" * 64, run.device, run.label, (343.0,), {}, {"classify": samples}, False, reasons
+    )
+    memory = Said()
+    if words is None:
+        hold_to([marker.Budget(50, 500, "classify")], timed, "fail", memory, "test")
+        assert "PASS" in memory.lines[0]
+        return
+    with pytest.raises(pytest.fail.Exception, match=words):
+        hold_to([marker.Budget(50, 500, "classify")], timed, "pass", memory, "test")
 
 
 def test_stages_have_the_names_of_the_record():

@@ -76,6 +76,7 @@ class TfliteBenchmark:
         """Time, and tell pytest-benchmark of it."""
         try:
             if photos is not None:
+                # OpenCV and all stages take a while to load.
                 from fer_opt.pytest_plugin.photos import time_photos
 
                 timed = time_photos(path, photos, way, options)
@@ -89,8 +90,8 @@ class TfliteBenchmark:
     def _processes(self, options: PluginOptions) -> int:
         if not options.timing:
             return 1
-        needed = (processes_needed(budget) for budget in marked_budgets(self._node))
-        return options.processes or max(PROCESSES, *needed, 0)
+        needed = [processes_needed(budget) for budget in marked_budgets(self._node)]
+        return options.processes or max([PROCESSES, *needed])
 
     def _note_failure(self, exc: FerOptError) -> NoReturn:
         """Raise through pytest-benchmark, which then shows and saves nothing of this test."""
@@ -126,7 +127,7 @@ def _facts(timed: Timed) -> dict[str, Any]:
         "fingerprint": device.fingerprint,
         "facts": device.facts,
         "unread": device.unread,
-        "trusted": not timed.invalid,
+        "valid": not timed.invalid,
         "reasons": list(timed.reasons),
         "model": timed.model,
         "model_sha256": timed.model_sha256,
