@@ -18,7 +18,7 @@ import pytest
 from gate_models import make_gate_models
 
 from fer_opt.cli import main
-from fer_opt.reports.gate.record import read_gate_record
+from fer_opt.reports.gate.record import read_gate_record, write_gate_record
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--looks", "4,6", "--runs", 2)
@@ -199,7 +199,15 @@ def test_a_folder_of_another_gate_is_refused_unless_fresh(fer_opt):
     code, _, err = fer_opt(*other)
     assert (code, "holds a gate of other files" in err) == (2, True)
     assert fer_opt(*other, "--fresh")[0] == 0
-    Path("runs/gate/record.json").write_text("{")
+    path = Path("runs/gate/record.json")
+    moved = ("gate", "--candidate", "light.tflite", "--budget", "classify=9s", *QUICK)
+    assert fer_opt(*moved, "--fresh")[0] in (0, 3)
+    found = read_gate_record(path)
+    elsewhere = dataclasses.replace(found.device, fingerprint="0" * 64, name="Another CPU")
+    write_gate_record(dataclasses.replace(found, device=elsewhere), path)
+    code, _, err = fer_opt(*moved)
+    assert (code, "begun on another machine" in err) == (2, True)
+    path.write_text("{")
     code, _, err = fer_opt(*other)
     assert (code, "--fresh" in err) == (2, True)
 

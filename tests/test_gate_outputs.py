@@ -20,6 +20,8 @@ from fer_opt.cli.gated import HEIGHT, _screen
 from fer_opt.device.measurement import Conditions, DeviceFacts
 from fer_opt.device.pair_measurement import PairMeasurement, PairSide
 from fer_opt.device.phone.results import TimedModel
+from fer_opt.errors import RecordError
+from fer_opt.reports.bench_record import read_any_record
 from fer_opt.reports.gate.budgets import LatencyBudget, SizeBudget
 from fer_opt.reports.gate.decision import GateSettings, plan_pairs
 from fer_opt.reports.gate.judging import is_decided, judged, looked
@@ -139,6 +141,9 @@ def test_times_that_are_not_valid_are_no_verdict():
     assert record.outcome == "invalid"
     assert record.comparisons[0].verdict is None
     assert "<error" in junit_xml(record)
+    assert json.loads(bencher_json(record)) == {}
+    assert json.loads(benchmark_action_json(record)) == []
+    assert json.loads(pytest_benchmark_json(record))["benchmarks"] == []
     # What needs no stopwatch still fails.
     assert judged(record, [SizeBudget(10)]).outcome == "fail"
 
@@ -292,3 +297,16 @@ def test_every_verdict_says_how_sure_it_is_and_what_it_could_have_found():
         assert word in found
         assert "confidence" in found
         assert "would have shown a slowdown of" in found
+
+
+def test_a_gate_s_record_is_taken_for_no_other(tmp_path):
+    path = tmp_path / "record.json"
+    write_gate_record(record_of(1.0), path)
+    with pytest.raises(RecordError, match="record of a gate, not of a run"):
+        read_any_record(path)
+    path.write_text('{"kind": "bench"}')
+    with pytest.raises(RecordError, match="not the record of a gate"):
+        read_gate_record(path)
+    path.write_text('{"kind": "gate", "schema_version": 99}')
+    with pytest.raises(RecordError, match="schema version 99"):
+        read_gate_record(path)

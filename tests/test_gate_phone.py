@@ -80,7 +80,7 @@ def run(asked: GateRequest, folder: Path, **options: object) -> GateRecord:
     return gate(asked, folder, command="fer-opt gate", **options)  # type: ignore[arg-type]
 
 
-def test_a_slower_model_fails_after_eight_adjacent_pairs(phone, models, tmp_path):
+def test_a_slower_model_fails_after_eight_adjacent_pairs(phone, models, tmp_path, monkeypatch):
     asked = request(phone, models, runner_for(tmp_path, models, 15))
     record = run(asked, tmp_path / "gate")
     (one,) = record.comparisons
@@ -98,6 +98,9 @@ def test_a_slower_model_fails_after_eight_adjacent_pairs(phone, models, tmp_path
     assert record.device.kind == "virtual"
     assert "not a phone's" in tell_gate(record).mark
     assert read_gate_record(tmp_path / "gate/record.json") == record
+    # Once it is decided, the phone is not needed to say so again.
+    monkeypatch.setattr(Connection, "open", None)
+    assert run(asked, tmp_path / "gate") == record
 
 
 def test_an_equal_model_passes(phone, models, tmp_path):

@@ -445,8 +445,8 @@ def read_record(path: Path) -> RunRecord:
             know.
     """
     text, found = read_object(path)
-    if found.get("kind") == "bench":
-        raise RecordError(f"{path} is the record of a bench, not of a run; choose another folder.")
+    if (kind := found.get("kind")) in ("bench", "gate"):
+        raise RecordError(f"{path} is the record of a {kind}, not of a run; choose another folder.")
     version = found.get("schema_version")
     # Older versions lack only fields that have defaults.
     record = parse_record(path, text, version, _ADAPTER, READABLE_VERSIONS)

@@ -37,9 +37,13 @@ class TimedOutput:
 
 
 def timed_outputs(record: GateRecord) -> tuple[TimedOutput, ...]:
-    """Every model that was timed: each candidate, and the baseline as it ran beside the first."""
-    found = []
-    for place, one in enumerate(record.comparisons):
+    """Every model that was timed: each candidate, and the baseline as it ran beside the first.
+
+    Times that are not valid are left out: they would bend a trend.
+    """
+    found: list[TimedOutput | None] = []
+    sound = [one for one in record.comparisons if not one.invalid]
+    for place, one in enumerate(sound):
         if record.baseline is not None and place == 0:
             found.append(_output(record, record.baseline, baseline_processes(one), None, False))
         processes = candidate_processes(one)
