@@ -13,6 +13,7 @@ from fer_opt.cli import (
     convert,
     evaluate,
     gate,
+    history,
     models,
     phone,
     recipes,
@@ -48,5 +49,7 @@ def _root(
     pass
 
 
-for module in (models, train, recipes, convert, evaluate, classify, bench, gate, phone, run):
+for module in (
+    models, train, recipes, convert, evaluate, classify, bench, gate, history, phone, run,
+):  # fmt: skip
     module.register(app)
