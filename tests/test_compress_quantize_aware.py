@@ -394,7 +394,7 @@ def test_accuracy_survives_rounding(trained, quantized, test_faces, tmp_path):
 def test_the_step_tells_and_leaves_its_network_alone(trained, quantized):
     assert quantized.notes[0] == (
         "Batch normalizations: 1 folded into convolutions, 1 folded into dense layers, "
-        "2 rewritten as 1x1 depthwise convolutions."
+        "1 folded around ReLUs, 1 rewritten as 1x1 depthwise convolutions."
     )
     assert any("trained 1 epoch" in note for note in quantized.notes)
     assert not is_quantize_aware(trained)
