@@ -77,7 +77,7 @@ def _measured(asked: Asked, stored: Any, terminal: Terminal) -> tuple[Any, Path]
 def _within(asked: Asked, stored: Any) -> Any:
     """Models of one record."""
     from fer_opt.device.stage_timing import STAGES
-    from fer_opt.experiment.gating_stored import within_record
+    from fer_opt.experiment.gating_within import within_record
     from fer_opt.reports.gate.budgets import LatencyBudget
 
     budgets = budgets_of(asked)
