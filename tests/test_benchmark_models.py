@@ -22,10 +22,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_here(installed: Path, *options: str) -> str:
     """What pytest says in this repository."""
+    # As if no worker of a parallel run had started it.
+    alone = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
         capture_output=True, text=True, cwd=REPOSITORY, timeout=500,
-        env={**os.environ, "PYTHONPATH": str(installed)},
+        env=alone | {"PYTHONPATH": str(installed)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

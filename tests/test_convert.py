@@ -160,7 +160,8 @@ def test_batch_norm_is_folded_before_calibration(text, make):
     folded, plain = make(text), make(f"{text}(fold=off)")
     assert folded.check.flags == plain.check.flags == ()
     assert {"MUL", "DEPTHWISE_CONV_2D"} & set(plain.check.operators) == {"MUL"}
-    assert {"MUL", "DEPTHWISE_CONV_2D"} & set(folded.check.operators) == {"DEPTHWISE_CONV_2D"}
+    # One folds into the dense layer behind it, around the ReLU.
+    assert not {"MUL", "DEPTHWISE_CONV_2D"} & set(folded.check.operators)
 
 
 def test_batch_norm_of_a_keras_3_model_is_folded_too(make, keras3_model):

@@ -16,7 +16,7 @@ import pytest
 from phone_bench import SHORT, in_folder, opener, processes_of_phones, stay_awake, write_runner
 from virtual_phones import eventually
 
-from fer_opt.device.phone import session
+from fer_opt.device.phone import opening
 from fer_opt.device.phone.canary import CANARY
 from fer_opt.device.phone.locks import hold_phone
 from fer_opt.device.phone.results import PhoneRun
@@ -108,7 +108,7 @@ def test_the_same_phone_twice_is_benched_once(
     def save(run: PhoneRun) -> None:
         assert refused.wait(60)  # who comes first is still there when the other one comes
 
-    monkeypatch.setattr(session, "hold_phone", hold)
+    monkeypatch.setattr(opening, "hold_phone", hold)
     runner = write_runner(tmp_path / "runner", "")
     openers = {"here": opener(phones[0]), "there": opener(phones[0])}
     outcomes = bench_phones(openers, JOBS, SHORT, runner=runner, save=save)

@@ -137,9 +137,10 @@ def test_a_lost_phone_is_gone_on_with(phone, models, tmp_path, monkeypatch):
 
 def test_a_throttled_phone_is_no_verdict_and_is_measured_anew(phone, models, tmp_path):
     # Every process takes a tenth longer than the one before it.
-    slower = f"""
-    count=$(cat {tmp_path}/count 2>/dev/null || echo 10)
-    echo $((count + 1)) >{tmp_path}/count
+    # The count stands beside the runner, the one place a walled-off phone can write to.
+    slower = """
+    count=$(cat "$0.count" 2>/dev/null || echo 10)
+    echo $((count + 1)) >"$0.count"
     each=$((count * 500))
     """
     runner = write_runner(tmp_path / "runner", slower)

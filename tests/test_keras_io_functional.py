@@ -140,6 +140,7 @@ def test_both_kerases_from_every_format(which, kind, tmp_path, request):
 )
 def test_applications(name, library, tmp_path):
     source = keras3() if library == "keras3" else tf_keras
+    source.utils.set_random_seed(0)  # some weights leave an EfficientNet to its rounding
     model = getattr(source.applications, name)(
         # Logits: the softmax of random weights knows one label only, whatever the image.
         weights=None,

