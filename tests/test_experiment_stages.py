@@ -170,6 +170,9 @@ def test_a_phone_without_stage_bench_tells_what_it_could_not_run(folder: Path) -
     text = (folder / "report" / "report.md").read_text()
     assert "at least" in text
     assert run(folder, EXPERIMENT + ON_PHONE) == record
+    # Another classifier is another pipeline, there as here.
+    other = run(folder, EXPERIMENT + 'faster = "int8"\n' + ON_PHONE)
+    assert [one.pipelines[1].model for one in other.stages] == ["int8", "int8"]
 
 
 @pytest.mark.slow

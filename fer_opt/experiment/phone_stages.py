@@ -31,13 +31,22 @@ from fer_opt.experiment.phone_passes import PreparedWay, phone_passes, phone_way
 from fer_opt.experiment.phone_timing import phone_request
 from fer_opt.experiment.saving import Save
 from fer_opt.experiment.specification import Experiment, PhotosSection
-from fer_opt.experiment.stages import Photos, gather_photos, photo_pipelines, with_stages
+from fer_opt.experiment.stages import (
+    HOST,
+    Photos,
+    gather_photos,
+    is_of,
+    photo_pipelines,
+    with_stages,
+)
 from fer_opt.files import sha256_of, write_atomically
 from fer_opt.progress import Progress
 from fer_opt.reports.record import RunRecord
 from fer_opt.stages import Pipeline, open_pipeline
+from fer_opt.stages.bitmap import FullDecode
 from fer_opt.stages.photo_set import describe_photos, name_photos
 from fer_opt.stages.tflite_detector import TfliteDetector
+from fer_opt.stages.timing import TimedPipeline
 
 __all__ = ["measure_stages_on_phones"]
 
@@ -73,6 +82,7 @@ def measure_stages_on_phones(
     if not (wanted.wanted and experiment.phone.on and record.variants):
         return record
     photos = gather_photos(wanted, base, out)
+    pipelines = photo_pipelines(record, wanted, base, out)
     request = phone_request(experiment.phone, base, "")
     models = [variant.sha256 for variant in record.variants]
     failed = []
@@ -81,9 +91,9 @@ def measure_stages_on_phones(
         for on, opener in openers.items():
             try:
                 phone = _phone_of(record, opener)
-                if phone is None or _is_known(record, phone, photos, wanted):
+                if phone is None or _is_known(record, phone, photos, pipelines, wanted.seed):
                     continue
-                prepared = prepared or _prepare(record, wanted, photos, base, out)
+                prepared = prepared or _prepare(pipelines, wanted.threads, photos)
                 run = _time_on(
                     opener, phone, prepared, photos, wanted, request, base, out, progress
                 )
@@ -104,27 +114,30 @@ def _phone_of(record: RunRecord, opener: Callable[[], Link]) -> PhoneRun | None:
     return next((one for one in record.phones if one.phone == phone), None)
 
 
-def _is_known(record: RunRecord, phone: PhoneRun, photos: Photos, section: PhotosSection) -> bool:
-    names = set(name_photos(photos.paths))
+def _is_known(
+    record: RunRecord,
+    phone: PhoneRun,
+    photos: Photos,
+    pipelines: Sequence[TimedPipeline],
+    seed: int,
+) -> bool:
     return any(
-        run.device.name == phone.device.name
+        run.device.kind != HOST
+        and run.device.name == phone.device.name
         and run.complete
-        and run.photos.source == photos.source
-        and set(run.photos.pixels) <= names
-        and run.seed == section.seed
+        and is_of(run, photos, pipelines, seed)
         for run in record.stages
-        if run.device.kind != "host"
     )
 
 
 def _prepare(
-    record: RunRecord, section: PhotosSection, photos: Photos, base: Path, out: Path
+    pipelines: Sequence[TimedPipeline], threads: int, photos: Photos
 ) -> tuple[PreparedWay, ...]:
     """What each way finds in the photos, and what the phone is to time of it."""
     named = name_photos(photos.paths)
     prepared = []
-    for timed in photo_pipelines(record, section, base, out):
-        pipeline = open_pipeline(timed.model, ways=timed.ways, threads=section.threads)
+    for timed in pipelines:
+        pipeline = open_pipeline(timed.model, ways=timed.ways, threads=threads)
         found = {name: pipeline.classify(path) for name, path in named.items()}
         fused = any(way.within for way in pipeline.ways)
         jobs = tuple(
@@ -143,6 +156,8 @@ def _prepare(
 
 def _scale(pipeline: Pipeline, path: Path) -> int:
     """By how much the pipeline's decoder shrinks a photo: 1, 2, 4 or 8."""
+    if isinstance(pipeline.bitmap, FullDecode):
+        return 1
     bitmap = pipeline.bitmap.read(path)
     exact = max(bitmap.width, bitmap.height) / max(bitmap.pixels.shape[:2])
     return min((1, 2, 4, 8), key=lambda scale: abs(scale - exact))

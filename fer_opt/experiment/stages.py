@@ -23,9 +23,11 @@ from fer_opt.stages.tflite_detector import TfliteDetector
 from fer_opt.stages.timing import StageSettings, TimedPipeline, time_pipelines
 
 __all__ = [
+    "HOST",
     "Photos",
     "check_photos",
     "gather_photos",
+    "is_of",
     "measure_stages",
     "photo_pipelines",
     "with_stages",
@@ -68,7 +70,9 @@ def measure_stages(
     photos = gather_photos(wanted, base, out)
     pipelines = photo_pipelines(record, wanted, base, out)
     known = next((run for run in record.stages if run.device.kind == HOST), None)
-    if known is not None and not _is_of(known, photos, pipelines, wanted):
+    if known is not None and not (
+        is_of(known, photos, pipelines, wanted.seed) and _is_timed_so(known, wanted)
+    ):
         progress.say("The stages were timed with other photos or classifiers; timing anew.")
         known = None
     if known is not None and known.complete:
@@ -179,29 +183,28 @@ def _with_detector(path: Path) -> PipelineWays:
     return dataclasses.replace(FASTER, detector=path, detect_side=None)
 
 
-def _is_of(
-    known: StagesRun,
-    photos: Photos,
-    pipelines: Sequence[TimedPipeline],
-    section: PhotosSection,
-) -> bool:
-    """Whether a run is of these photos, classifiers and settings, as far as names tell."""
-    names = name_photos(photos.paths)
-    last = max(
-        (one.pass_index for timed in known.pipelines for one in timed.passes),
-        default=section.warm_passes,
-    )
+def is_of(known: StagesRun, photos: Photos, pipelines: Sequence[TimedPipeline], seed: int) -> bool:
+    """Whether a run is of these photos, ways and classifiers, as far as names tell."""
+    names = set(name_photos(photos.paths))
     return (
-        set(known.photos.pixels) <= set(names)
+        set(known.photos.pixels) <= names
         and len(known.photos.pixels) + len(known.photos.unreadable) == len(names)
         and known.photos.source == photos.source
         and [(one.name, one.model) for one in known.pipelines]
         == [(one.ways.name, one.called) for one in pipelines]
-        and (known.seed, known.threads, last)
-        == (section.seed, section.threads, section.warm_passes)
-        and all(len(one.start_ms) <= section.processes for one in known.pipelines)
-        and (
-            not known.complete
-            or all(len(one.start_ms) == section.processes for one in known.pipelines)
-        )
+        and known.seed == seed
+    )
+
+
+def _is_timed_so(known: StagesRun, section: PhotosSection) -> bool:
+    """Whether a run on this computer was timed as the section asks, as far as it has got."""
+    last = max(
+        (one.pass_index for timed in known.pipelines for one in timed.passes),
+        default=section.warm_passes,
+    )
+    processes = [len(one.start_ms) for one in known.pipelines]
+    return (
+        (known.threads, last) == (section.threads, section.warm_passes)
+        and max(processes) <= section.processes
+        and (not known.complete or min(processes) == section.processes)
     )
