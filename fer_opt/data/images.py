@@ -12,6 +12,7 @@ from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from fer_opt.data.dataset import BadSampleError, Image
+from fer_opt.errors import first_line
 
 __all__ = ["IMAGE_SUFFIXES", "MOST_PIXELS", "crop", "decode", "decode_shrunk"]
 
@@ -84,7 +85,7 @@ def decode_shrunk(path: Path, where: str, side: int | None = None) -> tuple[Imag
         what = "is empty" if empty else "is no image in any format Pillow knows"
         raise BadSampleError(where, what) from exc
     except Exception as exc:  # damaged files make Pillow's plugins raise nearly anything
-        raise BadSampleError(where, f"is a damaged image ({_first_line(exc)})") from exc
+        raise BadSampleError(where, f"is a damaged image ({first_line(exc)[:200]})") from exc
 
 
 def crop(image: Image, box: tuple[int, int, int, int]) -> Image:
@@ -131,7 +132,3 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Image:
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError("its pixels exceed 16 bits")
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
